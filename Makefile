@@ -1,0 +1,73 @@
+# `make run` and `make test` do all their own set-up; `make help` lists the rest.
+# Works from any directory as `make -C path/to/here`.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+# Test processes at once; each has a Valkey of its own. More pytest options: make test ARGS="-k pool"
+WORKERS ?= 2
+ARGS ?=
+
+LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links $(UPGRADE) \
+	pyproject.toml --group build --extra postgresql
+
+.PHONY: help run test check check-format check-lint check-types check-imports check-openapi \
+	check-tag openapi format browser lock clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: $(VENV)/.ready-run ## Start everything: Valkey, service, forwarder, sink and the demo page
+	$(BIN)/dni-allocator demo $(ARGS)
+
+test: $(VENV)/.ready-dev browser ## Run all tests, in a real browser too
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) $(ARGS)
+
+check: check-format check-lint check-types check-imports check-openapi check-tag ## Lint, types, imports, generated files
+
+check-format: $(VENV)/.ready-dev
+	$(BIN)/ruff format --check .
+
+check-lint: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+
+check-types: $(VENV)/.ready-dev
+	$(BIN)/mypy
+
+check-imports: $(VENV)/.ready-dev
+	$(BIN)/lint-imports
+
+check-openapi: $(VENV)/.ready-dev
+	$(BIN)/dni-allocator openapi --check
+
+check-tag: $(VENV)/.ready-dev
+	$(BIN)/python -m tests.support.tagbuild --check
+
+openapi: $(VENV)/.ready-dev ## Write openapi.yaml anew
+	$(BIN)/dni-allocator openapi
+
+format: $(VENV)/.ready-dev ## Let ruff format and mend the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+browser: $(VENV)/.ready-dev ## Install a Chromium for the tests where there is none
+	@$(BIN)/python -m tests.support.browser
+
+lock: $(VENV)/.ready-dev ## Pin the dependencies anew; UPGRADE=--upgrade for the newest
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(LOCK) --output-file requirements.lock
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(LOCK) --group dev \
+		--constraint requirements.lock --output-file requirements-dev.lock
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(LOCK) --extra loadtests \
+		--constraint requirements-dev.lock --output-file requirements-load.lock
+
+clean: ## Remove what was built and installed here, never data
+	rm -rf $(VENV) build dist .coverage* .hypothesis .import_linter_cache .mypy_cache \
+		.pytest_cache .ruff_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.ready-%: requirements.lock requirements-dev.lock requirements-load.lock pyproject.toml scripts/set-up
+	scripts/set-up $*
