@@ -1,0 +1,1 @@
+"""The proof of the promises: see each folder for which."""

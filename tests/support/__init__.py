@@ -1,0 +1,1 @@
+"""Parts that tests share: a real server, a real browser, patience."""
