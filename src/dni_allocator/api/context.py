@@ -1,0 +1,37 @@
+"""What the routes are given: the services, and what the process knows of itself."""
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from dni_allocator.services.access import Access
+from dni_allocator.services.allocation import Allocation
+from dni_allocator.services.attribution import AttributionService
+from dni_allocator.services.endpoints import Endpoints
+from dni_allocator.services.health import Health
+from dni_allocator.services.inventory import Inventory
+from dni_allocator.services.pools import Pools
+from dni_allocator.services.sites import Sites
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Every use case, ready to run."""
+
+    access: Access
+    allocation: Allocation
+    attribution: AttributionService
+    endpoints: Endpoints
+    health: Health
+    inventory: Inventory
+    pools: Pools
+    sites: Sites
+
+
+def _services(request: Request) -> Services:
+    return cast("Services", request.app.state.services)
+
+
+ServicesDep = Annotated[Services, Depends(_services)]
+"""The services, as a parameter of a route."""

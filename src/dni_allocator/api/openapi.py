@@ -1,0 +1,144 @@
+"""The OpenAPI description: what FastAPI derives, plus the tag-facing calls of `api.edge`."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from dni_allocator.api.schemas import (
+    AssignBody,
+    AssignOut,
+    AttachBody,
+    HeartbeatOut,
+    PageBody,
+    ProblemOut,
+)
+
+_SUMMARY = (
+    "Give each website visitor a phone number of their own, and know who it was when it rings."
+)
+_DESCRIPTION = """\
+Dynamic number insertion, self-hosted. Tag-facing calls take a publishable key (`pk_…`) in a JSON
+body of any content type (`text/plain` needs no preflight); backend calls take a secret key as
+`Authorization: Bearer sk_…`. Errors are problem documents (RFC 9457) with a stable `code`.
+"""
+_MODELS: list[type[BaseModel]] = [
+    AssignBody, AssignOut, PageBody, HeartbeatOut, ProblemOut, AttachBody,
+]  # fmt: skip
+_TAGS = [
+    {"name": "tag", "description": "What the JavaScript tag calls."},
+    {"name": "attribution", "description": "Who it was when the phone rang."},
+    {"name": "pools", "description": "Pools and their settings."},
+    {"name": "numbers", "description": "The numbers of a pool."},
+    {"name": "webhooks", "description": "Where events go."},
+    {"name": "operations", "description": "For orchestrators."},
+]
+
+
+def describe(app: FastAPI) -> None:
+    """Let `app.openapi()` describe the whole service."""
+    derived: Callable[[], dict[str, Any]] = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _completed(derived())
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+
+
+def _completed(schema: dict[str, Any]) -> dict[str, Any]:
+    _, models = models_json_schema(
+        [(model, "serialization" if model.__name__.endswith("Out") else "validation")
+         for model in _MODELS],
+        ref_template="#/components/schemas/{model}",
+    )  # fmt: skip
+    components = schema.setdefault("components", {}).setdefault("schemas", {})
+    for name, model in models.get("$defs", {}).items():
+        components.setdefault(name, model)
+    components.pop("HTTPValidationError", None)
+    components.pop("ValidationError", None)
+    schema["info"]["summary"] = _SUMMARY
+    schema["info"]["description"] = _DESCRIPTION
+    schema["info"]["license"] = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+    schema["tags"] = _TAGS
+    schema["paths"] = {**_tag_facing(), **schema["paths"]}
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            _add_problems(operation)
+    return schema
+
+
+def _add_problems(operation: dict[str, Any]) -> None:
+    """Every operation may answer with a problem; FastAPI's own 422 is not what we send."""
+    responses = operation["responses"]
+    responses.pop("422", None)
+    responses["default"] = {
+        "description": "A problem document; `code` is stable.",
+        "content": {
+            "application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemOut"}}
+        },
+    }
+
+
+def _tag_facing() -> dict[str, Any]:
+    return {
+        "/assign": {
+            "post": _operation(
+                "Give a page its numbers",
+                "Lease, renew or return one number for every destination, in one atomic step. "
+                "Idempotent. At most 16 KB.",
+                operation_id="assign",
+                body="AssignBody",
+                answer="AssignOut",
+            )
+        },
+        "/heartbeat": {
+            "post": _operation(
+                "Keep a visitor's numbers",
+                "A sign of life of one page. `gone`: the visitor holds nothing, assign again.",
+                operation_id="heartbeat",
+                body="PageBody",
+                answer="HeartbeatOut",
+            )
+        },
+        "/close": {
+            "post": _operation(
+                "Say that a page closed",
+                "The last open page of a visitor shortens the lock to the closed-browser delay. "
+                "Repeated and late beacons change nothing.",
+                operation_id="close",
+                body="PageBody",
+                answer=None,
+            )
+        },
+    }
+
+
+def _operation(
+    summary: str, description: str, *, operation_id: str, body: str, answer: str | None
+) -> dict[str, Any]:
+    reference = {"schema": {"$ref": f"#/components/schemas/{body}"}}
+    success: dict[str, Any] = {"204": {"description": "Taken."}}
+    if answer is not None:
+        success = {
+            "200": {
+                "description": "The answer.",
+                "content": {
+                    "application/json": {"schema": {"$ref": f"#/components/schemas/{answer}"}}
+                },
+            }
+        }
+    return {
+        "tags": ["tag"],
+        "summary": summary,
+        "description": description,
+        "operationId": operation_id,
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": reference, "text/plain": reference},
+        },
+        "responses": success,
+    }

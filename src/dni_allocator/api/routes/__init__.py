@@ -1,0 +1,1 @@
+"""The backend routes, one module a subject."""

@@ -1,0 +1,87 @@
+"""Attribution: whose number was it when the phone rang?"""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import AwareDatetime
+
+from dni_allocator.api.auth import opens
+from dni_allocator.api.context import ServicesDep
+from dni_allocator.api.schemas import AttributionOut, CandidateOut, PoolRefOut
+from dni_allocator.domain.attribution import Candidate
+from dni_allocator.domain.lease import lease_id
+from dni_allocator.domain.number import parse_number
+from dni_allocator.services.access import Scope
+from dni_allocator.services.attribution import Attribution
+
+router = APIRouter(tags=["attribution"])
+
+NumberPath = Annotated[
+    str, Path(max_length=40, description="The dialed number, E.164; the plus may be left out.")
+]
+AtQuery = Annotated[
+    AwareDatetime | None,
+    Query(description="Instant of the call, ISO 8601 with a time zone; default: now."),
+]
+
+
+@router.get(
+    "/attribution/{number}",
+    summary="Who was it?",
+    dependencies=[Depends(opens(Scope.ATTRIBUTION))],
+)
+async def read_attribution(
+    number: NumberPath, services: ServicesDep, at: AtQuery = None
+) -> AttributionOut:
+    """Name the visitor who had the dialed number, how sure that is, and where the call belongs."""
+    dialed = parse_number(f"+{number.strip().lstrip('+')}", country="ZZ").e164
+    found = await services.attribution.attribute(
+        dialed, at_ms=None if at is None else int(at.timestamp() * 1000)
+    )
+    return attribution_out(found)
+
+
+def attribution_out(found: Attribution) -> AttributionOut:
+    """An attribution as the API shows it."""
+    candidates = [_candidate_out(each, pool_id=found.pool.id) for each in found.candidates]
+    best = candidates[0] if candidates else None
+    settings = found.pool.settings
+    return AttributionOut(
+        number=found.number,
+        at=_instant(found.at_ms),
+        basis=found.basis.value,
+        confidence=found.confidence,
+        route_to=found.route_to,
+        pool=PoolRefOut(id=found.pool.id, name=settings.name, campaign=settings.campaign),
+        visitor_id=best.visitor_id if best else None,
+        lease_id=best.lease_id if best else None,
+        assigned_at=best.assigned_at if best else None,
+        ended_at=best.ended_at if best else None,
+        url=best.url if best else None,
+        referrer=best.referrer if best else None,
+        fields=best.fields if best else {},
+        candidates=candidates,
+    )
+
+
+def _candidate_out(candidate: Candidate, *, pool_id: str) -> CandidateOut:
+    holder = candidate.holder
+    data = orjson.loads(holder.data) if holder.data else {}
+    return CandidateOut(
+        visitor_id=holder.visitor_id,
+        lease_id=None if holder.shared else lease_id(pool_id, holder.fence),
+        destination=holder.destination,
+        basis=candidate.basis.value,
+        confidence=candidate.confidence,
+        assigned_at=_instant(holder.from_ms),
+        ended_at=None if holder.until_ms is None else _instant(holder.until_ms),
+        url=data.get("url"),
+        referrer=data.get("referrer"),
+        fields=data.get("fields", {}),
+    )
+
+
+def _instant(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, tz=UTC)

@@ -1,0 +1,150 @@
+"""The numbers of a pool: attach, list, detach."""
+
+import csv
+import io
+from datetime import UTC, datetime
+
+import orjson
+from fastapi import APIRouter, Depends, Request
+from pydantic import ValidationError
+
+from dni_allocator.api.auth import opens
+from dni_allocator.api.context import ServicesDep
+from dni_allocator.api.errors import MalformedJson, validation_errors
+from dni_allocator.api.routes.pools import CursorQuery, ForceQuery, LimitQuery
+from dni_allocator.api.schemas import (
+    AttachBody,
+    AttachOut,
+    DetachOut,
+    NumberOut,
+    NumberPageOut,
+    RejectedOut,
+)
+from dni_allocator.domain.errors import InvalidRequest, NumbersRejected, NumberTaken
+from dni_allocator.domain.number import parse_number
+from dni_allocator.services.access import Scope
+from dni_allocator.services.inventory import AttachResult, NumberRow
+from dni_allocator.store.pools import AttachedNumber, Detached
+
+router = APIRouter(prefix="/pools/{pool_id}/numbers", tags=["numbers"])
+admin = Depends(opens(Scope.ADMIN))
+reader = Depends(opens(Scope.READ))
+
+_BODY = {
+    "required": True,
+    "content": {
+        "application/json": {"schema": {"$ref": "#/components/schemas/AttachBody"}},
+        "text/csv": {
+            "schema": {
+                "type": "string",
+                "description": "Header row; column `number`, any of the facts of `NumberIn`. "
+                "`?all_or_nothing=true` as in the JSON form.",
+            }
+        },
+    },
+}
+
+
+@router.post(
+    "",
+    summary="Attach numbers",
+    dependencies=[admin],
+    openapi_extra={"requestBody": _BODY},
+)
+async def attach_numbers(
+    pool_id: str, request: Request, services: ServicesDep, *, all_or_nothing: bool = False
+) -> AttachOut:
+    """Attach the good rows and report the bad ones.
+
+    With `all_or_nothing`, or when no row is good, nothing is attached and the answer is an error:
+    409 `number-taken` if another pool has one of the numbers, else 422 `numbers-rejected`.
+    """
+    body = await _body(request, all_or_nothing=all_or_nothing)
+    rows = [
+        NumberRow(row)
+        if isinstance(row, str)
+        else NumberRow(row.number, row.model_dump(exclude={"number"}, exclude_none=True))
+        for row in body.numbers
+    ]
+    result = await services.inventory.attach(pool_id, rows, all_or_nothing=body.all_or_nothing)
+    if result.rejected and not result.attached:
+        raise _rejection(result)
+    return AttachOut(
+        attached=len(result.attached),
+        numbers=list(result.attached),
+        rejected=[_rejected_out(result, at) for at in range(len(result.rejected))],
+    )
+
+
+@router.get("", summary="List numbers", dependencies=[reader])
+async def list_numbers(
+    pool_id: str, services: ServicesDep, limit: LimitQuery = 100, cursor: CursorQuery = None
+) -> NumberPageOut:
+    """List a pool's numbers, a page at a time; `limit` is a hint, the order is none."""
+    if cursor is not None and not cursor.isdigit():
+        message = "cursor: not one of ours."
+        raise InvalidRequest(message, extra={"errors": [{"field": "cursor", "detail": "unknown"}]})
+    found, following = await services.inventory.page(pool_id, cursor=cursor, limit=limit)
+    return NumberPageOut(numbers=[_number_out(each) for each in found], next_cursor=following)
+
+
+@router.delete("/{number}", summary="Detach a number", dependencies=[admin])
+async def detach_number(
+    pool_id: str, number: str, services: ServicesDep, *, force: ForceQuery = False
+) -> DetachOut:
+    """Take a number out of the pool.
+
+    A leased one keeps its visitor and leaves when the lease ends (`draining`), unless forced.
+    """
+    pool = await services.pools.read(pool_id)
+    e164 = parse_number(number, country=pool.settings.country).e164
+    outcome = await services.inventory.detach(pool_id, e164, force=force)
+    return DetachOut(number=e164, state="draining" if outcome is Detached.DRAINING else "detached")
+
+
+async def _body(request: Request, *, all_or_nothing: bool) -> AttachBody:
+    raw = await request.body()
+    try:
+        if request.headers.get("content-type", "").startswith("text/csv"):
+            rows = list(csv.DictReader(io.StringIO(raw.decode("utf-8-sig"))))
+            numbers = [{str(name): value for name, value in row.items() if value} for row in rows]
+            return AttachBody.model_validate({"numbers": numbers, "all_or_nothing": all_or_nothing})
+        body = AttachBody.model_validate(orjson.loads(raw))
+    except (orjson.JSONDecodeError, UnicodeDecodeError, csv.Error) as error:
+        message = "The body is neither valid JSON nor, as text/csv, valid CSV in UTF-8."
+        raise MalformedJson(message) from error
+    except ValidationError as error:
+        found = validation_errors(error.errors(include_url=False, include_input=False))
+        message = "; ".join(f"{each['field']}: {each['detail']}" for each in found[:5])
+        raise InvalidRequest(message, extra={"errors": found[:100]}) from error
+    if all_or_nothing and not body.all_or_nothing:
+        return body.model_copy(update={"all_or_nothing": True})
+    return body
+
+
+def _rejection(result: AttachResult) -> NumberTaken | NumbersRejected:
+    rejected = [_rejected_out(result, at).model_dump() for at in range(len(result.rejected))]
+    message = f"{len(rejected)} rows were rejected and nothing was attached."
+    extra = {"attached": 0, "rejected": rejected}
+    if any(row.code == "number-taken" for row in result.rejected):
+        return NumberTaken(message, extra=extra)
+    return NumbersRejected(message, extra=extra)
+
+
+def _rejected_out(result: AttachResult, at: int) -> RejectedOut:
+    row = result.rejected[at]
+    return RejectedOut(position=row.position, number=row.number, code=row.code, detail=row.detail)
+
+
+def _number_out(number: AttachedNumber) -> NumberOut:
+    leased = number.deadline_ms is not None
+    return NumberOut(
+        number=number.number,
+        national=number.national,
+        international=number.international,
+        state="draining" if number.draining else "leased" if leased else "free",
+        locked_until=None
+        if number.deadline_ms is None
+        else datetime.fromtimestamp(number.deadline_ms / 1000, tz=UTC),
+        facts=orjson.loads(number.facts) if number.facts else {},
+    )

@@ -1,0 +1,94 @@
+"""Pools: make, read, edit, delete."""
+
+from dataclasses import asdict, replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from dni_allocator.api.auth import opens
+from dni_allocator.api.context import ServicesDep
+from dni_allocator.api.schemas import (
+    OccupancyOut,
+    PoolCreate,
+    PoolEdit,
+    PoolFields,
+    PoolOut,
+    PoolPageOut,
+)
+from dni_allocator.domain.pool import Occupancy, Pool, PoolSettings
+from dni_allocator.services.access import Scope
+
+router = APIRouter(prefix="/pools", tags=["pools"])
+admin = Depends(opens(Scope.ADMIN))
+reader = Depends(opens(Scope.READ))
+
+LimitQuery = Annotated[int, Query(ge=1, le=200)]
+CursorQuery = Annotated[str | None, Query(max_length=200)]
+ForceQuery = Annotated[bool, Query(description="Also while visitors hold numbers.")]
+
+
+@router.post("", status_code=201, summary="Make a pool", dependencies=[admin])
+async def create_pool(body: PoolCreate, services: ServicesDep, response: Response) -> PoolOut:
+    """Make a pool; the answer holds its id and its publishable key."""
+    pool = await services.pools.create(PoolSettings(**_values(body)))
+    response.headers["Location"] = f"/pools/{pool.id}"
+    return pool_out(pool)
+
+
+@router.get("", summary="List pools", dependencies=[reader])
+async def list_pools(
+    services: ServicesDep, limit: LimitQuery = 50, cursor: CursorQuery = None
+) -> PoolPageOut:
+    """List pools by id, a page at a time."""
+    page = await services.pools.page(cursor=cursor, limit=limit)
+    return PoolPageOut(pools=[pool_out(pool) for pool in page.pools], next_cursor=page.next_cursor)
+
+
+@router.get("/{pool_id}", summary="Read a pool", dependencies=[reader])
+async def read_pool(pool_id: str, services: ServicesDep) -> PoolOut:
+    """Read a pool's settings and what it holds now."""
+    pool = await services.pools.read(pool_id)
+    return pool_out(pool, await services.pools.occupancy(pool_id))
+
+
+@router.patch("/{pool_id}", summary="Edit a pool", dependencies=[admin])
+async def edit_pool(pool_id: str, body: PoolEdit, services: ServicesDep) -> PoolOut:
+    """Change the named settings; all others stay. In force with the next call of every tag."""
+    pool = await services.pools.read(pool_id)
+    changes = _values(body, only_set=True)
+    return pool_out(await services.pools.edit(pool, replace(pool.settings, **changes)))
+
+
+@router.delete("/{pool_id}", status_code=204, summary="Delete a pool", dependencies=[admin])
+async def delete_pool(pool_id: str, services: ServicesDep, *, force: ForceQuery = False) -> None:
+    """Delete a pool and set its numbers free; 409 while visitors hold some, unless forced."""
+    await services.pools.delete(pool_id, force=force)
+
+
+def pool_out(pool: Pool, occupancy: Occupancy | None = None) -> PoolOut:
+    """A pool as the API shows it."""
+    return PoolOut.model_validate(
+        {
+            **asdict(pool.settings),
+            "id": pool.id,
+            "key": pool.key,
+            "revision": pool.revision,
+            "created_at": pool.created_at,
+            "occupancy": None
+            if occupancy is None
+            else OccupancyOut(
+                numbers=occupancy.attached,
+                leased=occupancy.leased,
+                free=occupancy.free,
+                totals=dict(occupancy.totals),
+            ),
+        }
+    )
+
+
+def _values(body: PoolFields, *, only_set: bool = False) -> dict[str, Any]:
+    """The fields of a body as `PoolSettings` wants them: lists as tuples."""
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in body.model_dump(exclude_unset=only_set).items()
+    }

@@ -1,0 +1,226 @@
+"""Composition root: settings in, ASGI application out. Everything is wired here."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dni_allocator import __version__
+from dni_allocator.api import errors
+from dni_allocator.api.context import Services
+from dni_allocator.api.edge import Edge
+from dni_allocator.api.openapi import describe
+from dni_allocator.api.routes import attribution, health, numbers, pools, tag, webhooks
+from dni_allocator.domain.errors import StoreUnavailable
+from dni_allocator.services.access import Access
+from dni_allocator.services.allocation import Allocation
+from dni_allocator.services.attribution import AttributionService
+from dni_allocator.services.endpoints import Endpoints
+from dni_allocator.services.health import Health
+from dni_allocator.services.inventory import Inventory
+from dni_allocator.services.pools import Pools
+from dni_allocator.services.sites import Sites
+from dni_allocator.services.sweeping import Sweeper
+from dni_allocator.settings import Settings
+from dni_allocator.store.connection import Connection
+from dni_allocator.store.directory import Directory
+from dni_allocator.store.endpoints import Endpoints as EndpointStore
+from dni_allocator.store.leases import LeaseStore
+from dni_allocator.store.outbox import Outbox, Presence
+from dni_allocator.store.pools import PoolStore
+from dni_allocator.store.secrets import SecretStore
+from dni_allocator.store.shards import Shards, check_layout, redis_time
+from dni_allocator.webhooks.forwarder import Forwarder
+from dni_allocator.webhooks.guard import parse_networks
+from dni_allocator.webhooks.transport import HttpTransport
+
+log = structlog.get_logger(__name__)
+
+LARGEST_ADMIN_BODY = 4 * 1024 * 1024
+_PREPARE_AGAIN_S = 1.0
+_NOT_REACHED = "The store has not been reached since this process started."
+
+
+def _silent(_: str) -> None:
+    """Say nothing: where nobody asked to be told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How one process runs, beyond the settings.
+
+    `announce` is told the admin key, once, by the process that made it. `clock` lets tests drive
+    the time; see `store.shards`.
+    """
+
+    forwarder: bool = True
+    sweeper: bool = True
+    announce: Callable[[str], None] = _silent
+    clock: Callable[[], str] = redis_time
+
+
+class App:
+    """The whole service as one ASGI application, with its background work in the lifespan."""
+
+    def __init__(self, settings: Settings, options: Options | None = None) -> None:
+        if settings.redis_url is None:
+            message = "an App needs redis_url; the CLI starts the embedded server"
+            raise ValueError(message)
+        self._settings = settings
+        self._options = options or Options()
+        self._connection = Connection(settings.redis_url, timeout_s=settings.redis_timeout_s)
+        self._prepared = False
+        # Scripts of the hot path share one connection; bulky administration has a pool of its own,
+        # so that an import of numbers delays no page.
+        self._directory = Directory(self._pipelined)
+        hot = Shards(self._pipelined, settings.shards, self._options.clock)
+        self._leases = LeaseStore(hot)
+        self._sites = Sites(directory=self._directory, pools=PoolStore(hot))
+        self._pools = PoolStore(Shards(self._execute, settings.shards, self._options.clock))
+        self.services = self._build_services()
+        self._health = self.services.health
+        self.api = self._build_api()
+        self._edge: ASGIApp = Edge(allocation=self.services.allocation, rest=self.api)
+
+    @property
+    def health(self) -> Health:
+        """Readiness of this process; the server sets `draining` on it."""
+        return self._health
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if self._health.draining and scope["type"] == "http":
+            send = _closing(send)
+        await self._edge(scope, receive, send)
+
+    def sweeper(self, *, interval_s: float = 1.0) -> Sweeper:
+        """The housekeeper of leases."""
+        return Sweeper(
+            pools=self._pools,
+            leases=self._leases,
+            directory=self._directory,
+            interval_s=interval_s,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Prepare the store, run the background work, and stop it cleanly at the end.
+
+        A store that is away does not stop the start: every call answers 503 until it is there.
+        Raises `ConfigurationError` for data that are not ours to write.
+        """
+        stop = asyncio.Event()
+        try:
+            await self._prepare()
+        except StoreUnavailable as error:
+            log.warning("store.unavailable_at_start", detail=error.detail)
+        tasks = [asyncio.create_task(self._keep_preparing(stop))]
+        if self._options.sweeper:
+            tasks.append(asyncio.create_task(self.sweeper().run(stop)))
+        if self._options.forwarder:
+            tasks.append(asyncio.create_task(self._forward(stop)))
+        try:
+            yield
+        finally:
+            stop.set()
+            for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(outcome, Exception):
+                    log.error("background.failed", exc_info=outcome)
+            await self._connection.close()
+
+    async def forward(self, stop: asyncio.Event) -> None:
+        """Run only the forwarder, for `dni-allocator forward`."""
+        await self._keep_preparing(stop)
+        await self._forward(stop)
+        await self._connection.close()
+
+    async def _forward(self, stop: asyncio.Event) -> None:
+        async with HttpTransport(allowed=parse_networks(self._settings.webhook_allow)) as transport:
+            shards = range(self._settings.shards)
+            forwarder = Forwarder(
+                outboxes=[Outbox(self._execute, shard=shard) for shard in shards],
+                endpoints=EndpointStore(self._execute, shards=self._settings.shards),
+                presence=Presence(self._execute),
+                transport=transport,
+            )
+            await forwarder.run(stop)
+
+    async def _execute(self, *command: str | bytes | int) -> object:
+        if not self._prepared:
+            raise StoreUnavailable(_NOT_REACHED)
+        return await self._connection.execute(*command)
+
+    async def _pipelined(self, *command: str | bytes | int) -> object:
+        if not self._prepared:
+            raise StoreUnavailable(_NOT_REACHED)
+        return await self._connection.pipelined(*command)
+
+    async def _prepare(self) -> None:
+        await check_layout(self._connection.execute, shards=self._settings.shards)
+        self._prepared = True
+        configured = self._settings.admin_key
+        made = await self.services.access.ensure_admin_key(
+            None if configured is None else configured.get_secret_value()
+        )
+        if made is not None:
+            self._options.announce(made)
+
+    async def _keep_preparing(self, stop: asyncio.Event) -> None:
+        while not self._prepared and not stop.is_set():
+            try:
+                await self._prepare()
+            except StoreUnavailable:
+                try:
+                    await asyncio.wait_for(stop.wait(), timeout=_PREPARE_AGAIN_S)
+                except TimeoutError:
+                    continue
+
+    def _build_services(self) -> Services:
+        return Services(
+            access=Access(SecretStore(self._pipelined)),
+            allocation=Allocation(sites=self._sites, leases=self._leases),
+            attribution=AttributionService(
+                directory=self._directory, pools=self._pools, leases=self._leases
+            ),
+            endpoints=Endpoints(EndpointStore(self._execute, shards=self._settings.shards)),
+            health=Health(self._pipelined),
+            inventory=Inventory(pools=self._pools, directory=self._directory),
+            pools=Pools(pools=self._pools, directory=self._directory),
+            sites=self._sites,
+        )
+
+    def _build_api(self) -> FastAPI:
+        @asynccontextmanager
+        async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+            async with self.running():
+                yield
+
+        api = FastAPI(
+            title="dni-allocator",
+            version=__version__,
+            lifespan=lifespan,
+            redirect_slashes=False,
+            max_body_size=LARGEST_ADMIN_BODY,
+        )
+        api.state.services = self.services
+        api.state.public_url = self._settings.public_url
+        errors.install(api)
+        for room in (health, pools, numbers, attribution, webhooks, tag):
+            api.include_router(room.router)
+        describe(api)
+        return api
+
+
+def _closing(send: Send) -> Send:
+    """Ask the client to come back on another connection: this process is about to stop."""
+
+    async def send_closing(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+        await send(message)
+
+    return send_closing

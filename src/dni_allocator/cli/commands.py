@@ -1,0 +1,103 @@
+"""The commands, as typer sees them. What they do is in the modules beside this one."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="dni-allocator",
+    help="Give each website visitor a phone number of their own; know who it was when it rings.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+keys_app = typer.Typer(help="Secret keys.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
+
+NoForwarder = Annotated[
+    bool, typer.Option("--no-forwarder", help="Leave deliveries to `dni-allocator forward`.")
+]
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+@app.command()
+def serve(*, no_forwarder: NoForwarder = False) -> None:
+    """Serve HTTP, with the forwarder inside. All settings: DNI_… in the environment."""
+    from dni_allocator.cli.running import run_service
+
+    run_service(forwarder=not no_forwarder)
+
+
+@app.command()
+def forward() -> None:
+    """Deliver events to the webhook endpoints, and nothing else. Several may run."""
+    from dni_allocator.cli.running import run_forwarder
+
+    run_forwarder()
+
+
+@app.command()
+def sink(
+    *,
+    secret: Annotated[
+        str, typer.Option(envvar="DNI_SINK_SECRET", help="The endpoint's whsec_… secret.")
+    ],
+    database: Annotated[
+        str, typer.Option(envvar="DNI_SINK_DATABASE", help="Any SQLAlchemy URL.")
+    ] = "sqlite:///dni-sink.db",
+    host: Annotated[str, typer.Option(envvar="DNI_SINK_HOST")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="DNI_SINK_PORT")] = 8001,
+) -> None:
+    """Run the reference downstream store: verify signatures, keep each event once."""
+    from dni_allocator.cli.running import run_sink
+
+    run_sink(secret=secret, database=database, host=host, port=port)
+
+
+@app.command()
+def demo(
+    *,
+    port: Annotated[int, typer.Option(envvar="DNI_PORT", help="Port of the service.")] = 8000,
+    data_dir: Annotated[Path, typer.Option(help="Where the demo keeps its data.")] = Path(
+        ".dni-demo"
+    ),
+) -> None:
+    """Start everything at once: Valkey, service, forwarder, sink, and a page to try."""
+    from dni_allocator.cli.showing import run_demo
+
+    run_demo(port=port, data_dir=data_dir)
+
+
+@app.command()
+def openapi(
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare with the file instead of writing it.")
+    ] = False,
+    path: Annotated[Path, typer.Option(help="The file.")] = Path("openapi.yaml"),
+) -> None:
+    """Write the OpenAPI description, or fail when the file is not the present one."""
+    from dni_allocator.cli.describing import describe
+
+    raise typer.Exit(describe(path, check=check))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from dni_allocator import __version__
+
+    typer.echo(__version__)
+
+
+@keys_app.command("replace-admin")
+def replace_admin() -> None:
+    """Make a new admin key in place of the present one, and print it once."""
+    from dni_allocator.cli.running import replace_admin_key
+
+    replace_admin_key()

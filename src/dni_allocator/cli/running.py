@@ -1,0 +1,148 @@
+"""Start the processes: settings, embedded server where none is named, logs, signals."""
+
+import asyncio
+import gc
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import typer
+import uvicorn
+from pydantic import ValidationError
+
+from dni_allocator.app import App, Options
+from dni_allocator.cli.corked import CorkedHttpProtocol
+from dni_allocator.cli.server import DrainingServer
+from dni_allocator.domain.errors import DniError
+from dni_allocator.services.access import Access
+from dni_allocator.settings import Settings
+from dni_allocator.sink.app import create_app
+from dni_allocator.store.connection import Connection
+from dni_allocator.store.embedded import EmbeddedServer
+from dni_allocator.store.secrets import SecretStore
+from dni_allocator.telemetry import configure_logging
+
+REQUESTS_FINISH_WITHIN_S = 20
+"""After draining: how long requests under way may take; then they are cut."""
+
+
+def run_service(*, forwarder: bool) -> None:
+    """Serve until told to stop."""
+    with _store() as settings:
+        app = App(settings, Options(forwarder=forwarder, announce=announce_key))
+        spare_the_collector()
+        serve_until_told(server(settings, app))
+
+
+def spare_the_collector() -> None:
+    """Keep what was loaded at the start out of every later garbage collection.
+
+    Requests leave no cycles behind; by default the collector would look through some 300,000
+    objects of loaded modules again and again, in the middle of a request.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+def serve_until_told(http: uvicorn.Server) -> None:
+    """Run a server and come back after the signal that ends it.
+
+    uvicorn raises the signal again when it is done, which would end the process here and leave the
+    embedded server behind.
+    """
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sig, signal.SIG_IGN)
+    http.run()
+
+
+def server(settings: Settings, app: App) -> DrainingServer:
+    """The HTTP server of an application, ready to run."""
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http=CorkedHttpProtocol,
+        ws="none",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=REQUESTS_FINISH_WITHIN_S,
+    )
+    return DrainingServer(config, health=app.health, drain_s=settings.drain_s)
+
+
+def run_forwarder() -> None:
+    """Forward until told to stop."""
+    with _store() as settings:
+        app = App(settings, Options(announce=announce_key))
+        asyncio.run(_until_told(app.forward))
+
+
+def run_sink(*, secret: str, database: str, host: str, port: int) -> None:
+    """Run the reference store until told to stop."""
+    configure_logging(style="console", level="info")
+    uvicorn.run(
+        create_app(secrets=[secret], database_url=database),
+        host=host,
+        port=port,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+    )
+
+
+def replace_admin_key() -> None:
+    """Make and print a new admin key."""
+
+    async def replace(settings: Settings) -> str:
+        async with Connection(settings.redis_url or "") as connection:
+            return await Access(SecretStore(connection.execute)).replace_admin_key()
+
+    with _store() as settings:
+        typer.echo(asyncio.run(replace(settings)))
+
+
+def announce_key(key: str) -> None:
+    """Show the admin key, this once; at once, also where standard output is a file."""
+    typer.echo(f"\n  Admin key (shown once, keep it): {key}\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def _store() -> Iterator[Settings]:
+    """The settings with a store behind them: the named one, else the embedded server."""
+    settings = load_settings()
+    configure_logging(style=settings.log_format, level=settings.log_level)
+    try:
+        if settings.redis_url is not None:
+            yield settings
+            return
+        with EmbeddedServer.start(
+            settings.data_dir, executable=settings.embedded_server
+        ) as embedded:
+            yield settings.model_copy(update={"redis_url": embedded.url})
+    except DniError as error:
+        typer.echo(f"dni-allocator: {error.detail}", err=True)
+        raise typer.Exit(2) from error
+
+
+def load_settings() -> Settings:
+    """Read the environment. Ends the process with a readable message when it is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        for finding in error.errors(include_url=False, include_input=False):
+            name = "_".join(str(part) for part in finding["loc"]).upper()
+            typer.echo(f"dni-allocator: DNI_{name}: {finding['msg']}", err=True)
+        raise typer.Exit(2) from error
+
+
+async def _until_told(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sig, stop.set)
+    await work(stop)

@@ -1,0 +1,1 @@
+"""The rules of number allocation, pure: no framework, no clock, no randomness, no I/O."""

@@ -1,0 +1,137 @@
+"""Misuse and broken infrastructure, as exceptions with a stable code.
+
+Outcomes that are part of the job (a lease, an overflow number, the original) are results, not
+errors: see `domain.lease`. This module knows nothing of HTTP; `api.errors` gives each code its
+status in one table.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class DniError(Exception):
+    """Base of everything this package raises on purpose.
+
+    `code` is stable, kebab-case and safe to match on; `detail` is one sentence for a person and
+    never carries personal data; `extra` adds machine-readable members to a problem document.
+    """
+
+    code: ClassVar[str] = "internal-error"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str, *, extra: Mapping[str, object] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.extra: Mapping[str, object] = dict(extra or {})
+
+
+class InvalidRequest(DniError):
+    """The shape of the input is wrong; nothing was written."""
+
+    code = "invalid-request"
+    title = "The request does not have the documented shape"
+
+
+class InvalidNumber(DniError):
+    """A text that is no valid phone number (E.164, or national of the pool's country)."""
+
+    code = "invalid-number"
+    title = "Not a valid phone number"
+
+
+class UnknownKey(DniError):
+    """No such publishable or secret key, or it was revoked."""
+
+    code = "unknown-key"
+    title = "Unknown key"
+
+
+class Unauthorized(DniError):
+    """No bearer key was presented, or one that opens nothing."""
+
+    code = "unauthorized"
+    title = "A valid bearer key is required"
+
+
+class OriginNotAllowed(DniError):
+    """The page's origin is not on the pool's allow-list."""
+
+    code = "origin-not-allowed"
+    title = "Origin not allowed"
+
+
+class BodyTooLarge(DniError):
+    """The body is over the limit of the call."""
+
+    code = "body-too-large"
+    title = "Body too large"
+
+
+class PoolUnknown(DniError):
+    """No pool has this id, or it was deleted."""
+
+    code = "pool-unknown"
+    title = "Unknown pool"
+
+
+class PoolInUse(DniError):
+    """The pool still has live leases and deletion was not forced."""
+
+    code = "pool-in-use"
+    title = "The pool has live leases"
+
+
+class EditConflict(DniError):
+    """Somebody else edited the record between the read and the write."""
+
+    code = "edit-conflict"
+    title = "Edited by someone else meanwhile"
+
+
+class NumberUnknown(DniError):
+    """No pool has, or lately had, this number."""
+
+    code = "number-unknown"
+    title = "Unknown number"
+
+
+class NumberTaken(DniError):
+    """Another pool has this number, or this pool has it in another role."""
+
+    code = "number-taken"
+    title = "The number belongs to another pool"
+
+
+class NumbersRejected(DniError):
+    """An all-or-nothing attach had at least one bad row; nothing was attached."""
+
+    code = "numbers-rejected"
+    title = "Some numbers were rejected"
+
+
+class EndpointUnknown(DniError):
+    """No webhook endpoint has this id."""
+
+    code = "endpoint-unknown"
+    title = "Unknown webhook endpoint"
+
+
+class StoreUnavailable(DniError):
+    """Redis/Valkey cannot be reached, is too slow, or refuses writes. Try again later."""
+
+    code = "store-unavailable"
+    title = "The store is unavailable"
+
+
+class ConfigurationError(DniError):
+    """The settings contradict each other or the data they are used with."""
+
+    code = "configuration-error"
+    title = "Configuration error"
+
+
+class ScriptContractError(DniError):
+    """A Lua script and its caller disagree. Always a bug of ours."""
+
+    code = "script-contract"
+    title = "Script contract broken"

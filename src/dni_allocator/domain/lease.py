@@ -1,0 +1,99 @@
+"""The lease: what a page asks for, and the three ways it can be answered."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dni_allocator.domain.number import Formats
+
+
+class Reason(StrEnum):
+    """Why a destination was answered as it was. Stable: clients match on these."""
+
+    NEW = "new"
+    RENEWED = "renewed"
+    RETURNED = "returned"
+    EXHAUSTED = "exhausted"
+    PAUSED = "paused"
+    NO_MATCH = "no_match"
+    """The destination is not on the pool's allow-list."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """One page asking for numbers. Ids are checked, destinations are E.164."""
+
+    visitor_id: str
+    page_id: str
+    destinations: tuple[str, ...]
+    previous: Mapping[str, str]
+    """Destination -> the number this visitor had before; only an owner gets it back."""
+    data: str
+    """The visitor's marketing data as JSON text, or "": keep what is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A number of the visitor's own, until `deadline_ms`."""
+
+    destination: str
+    formats: Formats
+    reason: Reason
+    lease_id: str
+    expires_in_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overflow:
+    """The shared number: the pool is exhausted."""
+
+    destination: str
+    formats: Formats
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """The destination itself: the page stays as its author made it."""
+
+    destination: str
+    reason: Reason
+
+
+Answer = Leased | Overflow | Original
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """All answers of one page, in the order of its destinations."""
+
+    visitor_id: str
+    page_id: str
+    heartbeat_s: int | None
+    """None: nothing is leased, so there is nothing to keep alive."""
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """A heartbeat was taken; the leases live this much longer."""
+
+    expires_in_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The visitor holds nothing any more: assign again."""
+
+
+class Closing(StrEnum):
+    """What a close did."""
+
+    LAST_PAGE = "last_page"
+    OTHERS_OPEN = "others_open"
+    NOTHING = "nothing"
+
+
+def lease_id(pool_id: str, fence: str) -> str:
+    """The public name of a lease: unique, and growing with every lease of the pool."""
+    return f"lse_{pool_id.removeprefix('pool_')}_{fence}"

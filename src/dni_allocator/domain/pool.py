@@ -1,0 +1,173 @@
+"""A pool: numbers that serve one site or campaign, with its lock rules."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+LONGEST_WINDOW_S = 259_200
+"""72 hours: the longest a holder is still the answer after the lease ended (Invoca's rule)."""
+
+
+class Selection(StrEnum):
+    """Which free number a new visitor gets."""
+
+    LEAST_RECENTLY_RELEASED = "least_recently_released"
+    RANDOM = "random"
+
+
+class Format(StrEnum):
+    """How the tag writes a number; `mirror` keeps the punctuation of the page."""
+
+    MIRROR = "mirror"
+    E164 = "e164"
+    NATIONAL = "national"
+    INTERNATIONAL = "international"
+    RFC3966 = "rfc3966"
+
+
+class PoolNumberType(StrEnum):
+    """Which numbers may be attached."""
+
+    ANY = "any"
+    LOCAL = "local"
+    TOLL_FREE = "toll_free"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSettings:
+    """What an operator decides. Durations in seconds, numbers as E.164.
+
+    `destinations` is the allow-list, the first one is the default; `closed_browser_delay_s` only
+    ever shortens the lock that `idle_limit_s` set.
+    """
+
+    name: str
+    country: str
+    destinations: tuple[str, ...]
+    idle_limit_s: int = 300
+    closed_browser_delay_s: int = 30
+    attribution_window_s: int = LONGEST_WINDOW_S
+    selection: Selection = Selection.LEAST_RECENTLY_RELEASED
+    overflow_numbers: tuple[str, ...] = ()
+    format: Format = Format.MIRROR
+    number_type: PoolNumberType = PoolNumberType.ANY
+    match: str | None = None
+    campaign: str | None = None
+    allowed_origins: tuple[str, ...] = ()
+    min_size: int | None = None
+    max_size: int | None = None
+    marketing_fields: tuple[str, ...] = ()
+    traffic_sources: tuple[str, ...] = ()
+    vendor: str | None = None
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """A pool as stored: its settings under an id, a publishable key and a revision.
+
+    `revision` grows by one with every edit. Scripts compare it, so that no decision is ever made
+    by settings that have been replaced.
+    """
+
+    id: str
+    key: str
+    revision: int
+    created_at: str
+    settings: PoolSettings
+
+    @property
+    def idle_ms(self) -> int:
+        """The idle limit, ms."""
+        return self.settings.idle_limit_s * 1000
+
+    @property
+    def closed_delay_ms(self) -> int:
+        """The closed-browser delay, ms."""
+        return self.settings.closed_browser_delay_s * 1000
+
+    @property
+    def window_ms(self) -> int:
+        """The attribution window, ms; at least one, since Redis knows no TTL of nothing."""
+        return max(1, self.settings.attribution_window_s * 1000)
+
+    @property
+    def heartbeat_s(self) -> int:
+        """How often a visible page should give a sign of life.
+
+        A third of the idle limit, so that two lost heartbeats in a row cost nothing; between
+        2 seconds and one minute.
+        """
+        return max(2, min(60, self.settings.idle_limit_s // 3))
+
+    def allows_origin(self, origin: str) -> bool:
+        """Whether a page of this origin may use the key.
+
+        Entries are origins (`https://shop.example`), `https://*.example` for every host below,
+        or `*`.
+        """
+        origins = self.settings.allowed_origins
+        return origin in origins or any(_origin_matches(origin, allowed) for allowed in origins)
+
+    def overflow_for(self, visitor_id: str) -> str:
+        """The shared number for a visitor, or "": one of the list, always the same for them."""
+        numbers = self.settings.overflow_numbers
+        if not numbers:
+            return ""
+        # A sum is plenty to spread visitors over a handful of numbers, and stable over processes.
+        return numbers[sum(visitor_id.encode()) % len(numbers)]
+
+
+@dataclass(frozen=True, slots=True)
+class Occupancy:
+    """What a pool holds right now, and what it did since it was made.
+
+    `totals`: `new`, `returned`, `ended`, `overflow`, `turned_away` (counts of assignments by
+    outcome; renewals are not counted here, the service's metrics have them).
+    """
+
+    attached: int
+    leased: int
+    totals: Mapping[str, int]
+
+    @property
+    def free(self) -> int:
+        """Numbers on the shelves."""
+        return self.attached - self.leased
+
+
+def normalise_origin(text: str) -> str | None:
+    """An origin as browsers send it (RFC 6454: lower case, no path, no default port), or None."""
+    if text == "*":
+        return text
+    try:
+        parts = urlsplit(text.strip())
+        port = parts.port
+    except ValueError:
+        return None
+    host = (parts.hostname or "").lower()
+    if parts.scheme not in {"http", "https"} or not host or parts.path not in {"", "/"}:
+        return None
+    if parts.query or parts.fragment or parts.username:
+        return None
+    if "*" in host and not (host.startswith("*.") and "*" not in host[2:]):
+        return None
+    if ":" in host:
+        host = f"[{host}]"
+    default = {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{host}" + (f":{port}" if port not in {None, default} else "")
+
+
+def _origin_matches(origin: str, allowed: str) -> bool:
+    if allowed in {"*", origin}:
+        return True
+    scheme, wildcard, rest = allowed.partition("://*.")
+    if not wildcard:
+        return False
+    prefix, suffix = f"{scheme}://", f".{rest}"
+    return (
+        origin.startswith(prefix)
+        and origin.endswith(suffix)
+        and len(origin) > len(prefix) + len(suffix)
+    )

@@ -1,0 +1,149 @@
+"""Webhook endpoints and the rules of delivery: who gets what, and what an answer means.
+
+Owns the endpoint record, the retry schedule and the table of answers. Knows no clock, randomness
+or network: the caller brings the random number and the time.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from typing import Final, Literal, Self
+
+from dni_allocator.domain.errors import InvalidRequest
+
+State = Literal["active", "disabled"]
+Start = Literal["now", "oldest"]
+
+RETRY_DELAYS_S: Final = (
+    0, 5, 5 * 60, 30 * 60,
+    2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600,
+)  # fmt: skip
+"""Wait before each attempt: the example of the Standard Webhooks specification, 75 h 35 m 5 s."""
+
+JITTER: Final = 0.2
+"""Waits vary by this share up and down, so that failures together do not come back together."""
+
+LONGEST_RETRY_AFTER_S: Final = 24 * 3600.0
+"""A receiver that asks for more is asked again after this long: it may not mean it."""
+
+_REFUSES_THIS_EVENT: Final = frozenset({413, 414, 422, 431})
+_OVERLOADED: Final = frozenset({429, 502, 503, 504})
+_GONE: Final = 410
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where events go.
+
+    `secret` is `whsec_` and base64, kept readable because each delivery is signed with it.
+    `old_secrets` still sign too, until their receivers have changed over. Empty `event_types`:
+    all, also those of later versions. `created_ms`: ms since 1970. `disabled_reason` says why.
+    `start`: it hears of what happens from its creation on (`now`, as with other webhook systems),
+    or first of all that is still kept (`oldest`).
+    """
+
+    id: str
+    url: str
+    secret: str
+    created_ms: int
+    event_types: tuple[str, ...] = ()
+    state: State = "active"
+    description: str = ""
+    start: Start = "now"
+    disabled_reason: str = ""
+    old_secrets: tuple[str, ...] = ()
+
+    def wants(self, event_type: str) -> bool:
+        """Whether events of this type go there."""
+        return not self.event_types or event_type in self.event_types
+
+    def to_json(self) -> str:
+        """The record to store; equal endpoints give equal texts."""
+        return json.dumps(asdict(self), separators=(",", ":"), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read a stored record; fields of a later version are left out.
+
+        Raises:
+            InvalidRequest: It is no endpoint record.
+        """
+        try:
+            record = json.loads(text)
+            known = {f.name: record[f.name] for f in fields(cls) if f.name in record}
+            for name in ("event_types", "old_secrets"):
+                known[name] = tuple(known.get(name, ()))
+            return cls(**known)
+        except (ValueError, TypeError) as error:
+            raise InvalidRequest("A webhook endpoint record cannot be read.") from error
+
+
+class Verdict(Enum):
+    """What an answer means for the event and its endpoint.
+
+    | answer | verdict | why |
+    |---|---|---|
+    | 2xx | TAKEN | |
+    | 410 | GONE | Standard Webhooks: the receiver wants no more; the endpoint is disabled |
+    | 413, 414, 422, 431 | REFUSED | about this event, which never changes: a dead letter |
+    | 429, 502, 503, 504 | OVERLOADED | retried; with `Retry-After` the whole endpoint waits |
+    | 3xx | FAILED | retried: redirects are not followed, the URL needs an edit |
+    | 400, 401, 403, 404 and other 4xx | FAILED | retried: wrong URL or secret, a person mends it |
+    | 5xx, no answer, refused address | FAILED | retried |
+
+    400 is retried though it says "bad request": receivers built on the Standard Webhooks libraries
+    give it for a signature or a time they do not accept, which an edit mends. What is still failing
+    at the last attempt becomes a dead letter whatever the answer.
+    """
+
+    TAKEN = "taken"
+    FAILED = "failed"
+    OVERLOADED = "overloaded"
+    REFUSED = "refused"
+    GONE = "gone"
+
+
+def verdict(status: int | None) -> Verdict:
+    """What the status code means; None: there was no answer (refused, reset, too slow)."""
+    if status is None:
+        return Verdict.FAILED
+    if 200 <= status <= 299:  # noqa: PLR2004 -- the class of success codes
+        return Verdict.TAKEN
+    if status == _GONE:
+        return Verdict.GONE
+    if status in _REFUSES_THIS_EVENT:
+        return Verdict.REFUSED
+    return Verdict.OVERLOADED if status in _OVERLOADED else Verdict.FAILED
+
+
+def retry_delay_s(
+    attempts: int, *, random: float, retry_after_s: float | None = None
+) -> float | None:
+    """Seconds to wait before the next attempt, or None when there is to be none.
+
+    Args:
+        attempts: Attempts so far, from 0 up.
+        random: In [0, 1): spreads the wait over ±20 %.
+        retry_after_s: What the receiver asked for; the longer of the two waits is taken.
+    """
+    if attempts >= len(RETRY_DELAYS_S):
+        return None
+    delay = RETRY_DELAYS_S[attempts] * (1 - JITTER + 2 * JITTER * random)
+    return max(delay, min(retry_after_s or 0.0, LONGEST_RETRY_AFTER_S))
+
+
+def retry_after_s(headers: Mapping[str, str], *, now_s: float) -> float | None:
+    """Seconds asked for by `Retry-After` (RFC 9110 10.2.3: seconds or a date); None: not asked.
+
+    `headers` has lower-case names, `now_s` is seconds since 1970. Unreadable: not asked.
+    """
+    text = headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text), LONGEST_RETRY_AFTER_S)
+    try:
+        wanted = parsedate_to_datetime(text).timestamp() - now_s
+    except (ValueError, OverflowError):
+        return None
+    return min(max(wanted, 0.0), LONGEST_RETRY_AFTER_S)

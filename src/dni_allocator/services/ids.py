@@ -1,0 +1,40 @@
+"""New identifiers: prefixed, unguessable, safe in a URL and in a Redis key."""
+
+import secrets
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+"""Crockford's base 32 in lower case: no letter that reads as another or as a digit."""
+
+
+def _token(length: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
+def new_pool_id() -> str:
+    """`pool_` and 80 random bits: unique without asking anyone."""
+    return f"pool_{_token(16)}"
+
+
+def new_site_key() -> str:
+    """`pk_` and 120 random bits: public, but not to be found by trying."""
+    return f"pk_{_token(24)}"
+
+
+def new_secret_key() -> str:
+    """`sk_` and 256 random bits, so that a plain hash protects it at rest (ASVS 6.5.2)."""
+    return f"sk_{secrets.token_urlsafe(32)}"
+
+
+def new_visitor_id() -> str:
+    """128 random bits, as the tag makes them, for a caller that sent none."""
+    return secrets.token_urlsafe(16)
+
+
+def new_page_id() -> str:
+    """128 random bits, for a page that sent none."""
+    return secrets.token_urlsafe(16)
+
+
+def new_endpoint_id() -> str:
+    """`whe_` and 80 random bits."""
+    return f"whe_{_token(16)}"

@@ -1,0 +1,218 @@
+"""Make, edit and delete pools; what holds for their settings as a whole."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from dni_allocator.domain.errors import (
+    InvalidNumber,
+    InvalidRequest,
+    NumberTaken,
+    PoolUnknown,
+)
+from dni_allocator.domain.number import calling_code_of, parse_number
+from dni_allocator.domain.pool import Occupancy, Pool, PoolSettings, normalise_origin
+from dni_allocator.services.ids import new_pool_id, new_site_key
+from dni_allocator.store.directory import Directory, Entry, Role
+from dni_allocator.store.pools import PoolStore
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPage:
+    """Some pools, and where to go on; None at the end."""
+
+    pools: tuple[Pool, ...]
+    next_cursor: str | None
+
+
+class Pools:
+    """Pools as an operator handles them. Raises `StoreUnavailable` throughout."""
+
+    def __init__(self, *, pools: PoolStore, directory: Directory) -> None:
+        self._pools = pools
+        self._directory = directory
+
+    async def create(self, settings: PoolSettings) -> Pool:
+        """Make a pool with a publishable key of its own.
+
+        Raises `InvalidRequest` naming each bad setting, `NumberTaken` when an overflow number
+        belongs elsewhere; nothing is left behind then.
+        """
+        pool = Pool(
+            id=new_pool_id(),
+            key=new_site_key(),
+            revision=1,
+            created_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            settings=normalise(settings),
+        )
+        await self._pools.create(pool)
+        try:
+            await self._claim_overflow(pool, pool.settings.overflow_numbers)
+            await self._directory.bind_key(pool.key, pool.id)
+        except BaseException:
+            await self._pools.delete_some(pool, force=True)
+            raise
+        return pool
+
+    async def read(self, pool_id: str) -> Pool:
+        """Read one pool. Raises `PoolUnknown`."""
+        return await self._pools.read(pool_id)
+
+    async def occupancy(self, pool_id: str) -> Occupancy:
+        """What a pool holds now and did since it was made."""
+        return await self._pools.occupancy(pool_id)
+
+    async def edit(self, pool: Pool, settings: PoolSettings) -> Pool:
+        """Put new settings in the place of those of `pool`, as read before.
+
+        Live leases keep their deadlines; the next sign of life follows the new rules. Raises
+        `EditConflict` when somebody else was quicker, and as `create`.
+        """
+        edited = replace(pool, settings=normalise(settings))
+        looping = await self._pools.present(pool.id, edited.settings.destinations)
+        if looping:
+            message = (
+                "destinations: one of them is a number of this pool; calls would go in a circle."
+            )
+            raise InvalidRequest(
+                message, extra={"errors": [{"field": "destinations", "detail": "own number"}]}
+            )
+        before = set(pool.settings.overflow_numbers)
+        after = set(edited.settings.overflow_numbers)
+        await self._claim_overflow(pool, sorted(after - before))
+        try:
+            edited = await self._pools.edit(edited)
+        except BaseException:
+            await self._release_overflow(pool, sorted(after - before))
+            raise
+        await self._release_overflow(pool, sorted(before - after))
+        return edited
+
+    async def delete(self, pool_id: str, *, force: bool) -> None:
+        """Delete a pool and set its numbers free for others.
+
+        Raises `PoolInUse` while visitors hold numbers, unless forced. Safe to repeat: what an
+        interrupted deletion left is taken by the next one, or by whoever attaches the number.
+        """
+        pool = await self._pools.read(pool_id)
+        more = True
+        while more:
+            numbers, more = await self._pools.delete_some(pool, force=force)
+            for number in numbers:
+                await self._directory.release(number, Entry(role=Role.INVENTORY, pool_id=pool.id))
+            force = True
+        for number in pool.settings.overflow_numbers:
+            await self._directory.release(number, Entry(role=Role.OVERFLOW, pool_id=pool.id))
+        await self._directory.unbind_key(pool.key)
+
+    async def page(self, *, cursor: str | None, limit: int) -> PoolPage:
+        """Some pools after `cursor`, by id. O(pools) a page: pools are thousands, not millions."""
+        ids: list[str] = []
+        for shard in self._pools.shards():
+            ids += await self._pools.ids(shard)
+        wanted = sorted(pool_id for pool_id in ids if cursor is None or pool_id > cursor)
+        pools = []
+        for pool_id in wanted[:limit]:
+            try:
+                pools.append(await self._pools.read(pool_id))
+            except PoolUnknown:
+                continue
+        return PoolPage(
+            pools=tuple(pools), next_cursor=wanted[limit - 1] if len(wanted) > limit else None
+        )
+
+    async def _claim_overflow(self, pool: Pool, numbers: Sequence[str]) -> None:
+        claimed: list[str] = []
+        for number in numbers:
+            owner = await claim_number(
+                number,
+                Entry(role=Role.OVERFLOW, pool_id=pool.id),
+                directory=self._directory,
+                pools=self._pools,
+            )
+            if owner is not None:
+                await self._release_overflow(pool, claimed)
+                message = f"overflow_numbers: {number} belongs to {owner.pool_id} already."
+                raise NumberTaken(message, extra={"number": number, "pool_id": owner.pool_id})
+            claimed.append(number)
+
+    async def _release_overflow(self, pool: Pool, numbers: Sequence[str]) -> None:
+        for number in numbers:
+            await self._directory.release(
+                number,
+                Entry(role=Role.OVERFLOW, pool_id=pool.id),
+                answers_for_ms=pool.window_ms,
+            )
+
+
+async def claim_number(
+    number: str, entry: Entry, *, directory: Directory, pools: PoolStore
+) -> Entry | None:
+    """Take a number for a pool; None when it worked, else who has it. Idempotent.
+
+    A claim of a pool that was deleted in the middle of something is taken over.
+    """
+    owner = await directory.claim(number, entry)
+    if owner is None:
+        return None
+    try:
+        await pools.read(owner.pool_id)
+    except PoolUnknown:
+        return await directory.claim(number, entry, abandoned=owner)
+    return owner
+
+
+def normalise(settings: PoolSettings) -> PoolSettings:
+    """Numbers as E.164, origins as browsers send them, country in capitals, each thing once.
+
+    Raises `InvalidRequest` that names every bad setting, without repeating its value.
+    """
+    errors: list[dict[str, str]] = []
+    country = settings.country.upper()
+    if calling_code_of(country) == 0:
+        errors.append({"field": "country", "detail": "No such ISO 3166-1 alpha-2 country."})
+        country = "US"
+
+    def numbers(field: str, typed: Sequence[str]) -> tuple[str, ...]:
+        found: dict[str, None] = {}
+        for position, text in enumerate(typed):
+            try:
+                found[parse_number(text, country=country).e164] = None
+            except InvalidNumber as error:
+                errors.append({"field": f"{field}.{position}", "detail": error.detail})
+        return tuple(found)
+
+    origins: dict[str, None] = {}
+    for position, text in enumerate(settings.allowed_origins):
+        origin = normalise_origin(text)
+        if origin is None:
+            detail = "An origin is https://host[:port], https://*.host or *."
+            errors.append({"field": f"allowed_origins.{position}", "detail": detail})
+        else:
+            origins[origin] = None
+    result = replace(
+        settings,
+        country=country,
+        destinations=numbers("destinations", settings.destinations),
+        overflow_numbers=numbers("overflow_numbers", settings.overflow_numbers),
+        allowed_origins=tuple(origins),
+    )
+    both = (settings.min_size, settings.max_size)
+    if both[0] is not None and both[1] is not None and both[0] > both[1]:
+        errors.append({"field": "min_size", "detail": "Greater than max_size."})
+    if set(result.destinations) & set(result.overflow_numbers):
+        detail = "A destination cannot be an overflow number too: calls would go in a circle."
+        errors.append({"field": "overflow_numbers", "detail": detail})
+    if errors:
+        message = "; ".join(f"{error['field']}: {error['detail']}" for error in errors)
+        raise InvalidRequest(message, extra={"errors": errors})
+    return result
+
+
+def random_place() -> int:
+    """A place in the queue for a number that was never leased: ms in the first 16 minutes of 1970.
+
+    Random, so that two pools filled from one list do not hand it out in step.
+    """
+    return secrets.randbelow(1_000_000)

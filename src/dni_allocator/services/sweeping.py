@@ -1,0 +1,76 @@
+"""Housekeeping in the background: leases end on time even where nobody calls.
+
+Every process sweeps; the scripts are idempotent, so two that meet cost a little and break nothing.
+Without any sweeper `/assign` still reclaims for itself; only the `lease.ended` events come later.
+"""
+
+import asyncio
+
+import structlog
+
+from dni_allocator.domain.errors import PoolUnknown, StoreUnavailable
+from dni_allocator.domain.pool import LONGEST_WINDOW_S
+from dni_allocator.store.directory import Directory, Entry, Role
+from dni_allocator.store.leases import LeaseStore
+from dni_allocator.store.pools import PoolStore
+
+log = structlog.get_logger(__name__)
+
+
+class Sweeper:
+    """Sweep every shard again and again."""
+
+    def __init__(
+        self,
+        *,
+        pools: PoolStore,
+        leases: LeaseStore,
+        directory: Directory,
+        interval_s: float = 1.0,
+    ) -> None:
+        self._pools = pools
+        self._leases = leases
+        self._directory = directory
+        self._interval_s = interval_s
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Sweep until `stop` is set. A store that is away is waited for."""
+        available = True
+        while not stop.is_set():
+            try:
+                await self.sweep_once()
+            except StoreUnavailable as error:
+                if available:
+                    log.warning("sweeper.store_unavailable", detail=error.detail)
+                available = False
+            else:
+                available = True
+            try:
+                await asyncio.wait_for(stop.wait(), timeout=self._interval_s)
+            except TimeoutError:
+                continue
+
+    async def sweep_once(self) -> int:
+        """Sweep what is due now in every shard; return how many leases ended."""
+        ended = 0
+        for shard in self._pools.shards():
+            for pool_id in await self._leases.due_pools(shard):
+                ended += await self._sweep_pool(pool_id)
+        return ended
+
+    async def _sweep_pool(self, pool_id: str) -> int:
+        try:
+            window_ms = (await self._pools.read(pool_id)).window_ms
+        except PoolUnknown:
+            window_ms = LONGEST_WINDOW_S * 1000
+        ended = 0
+        while True:
+            swept = await self._leases.sweep(pool_id, window_ms=window_ms)
+            ended += swept.ended
+            for number in swept.drained:
+                entry = Entry(role=Role.INVENTORY, pool_id=pool_id)
+                await self._directory.release(number, entry, answers_for_ms=window_ms)
+            if swept.drained:
+                await self._leases.forget_drained(pool_id, swept.drained)
+            if not swept.more:
+                return ended

@@ -1,0 +1,65 @@
+"""All settings, from the environment: `DNI_…`. A leaf: anything may read it, it reads nothing."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SHORTEST_ADMIN_KEY = 16
+"""Stored as a plain hash, so it must be too long to guess; 32 random characters are better."""
+
+
+class Settings(BaseSettings):
+    """What an operator can set. Each has a default that works on one machine."""
+
+    model_config = SettingsConfigDict(env_prefix="DNI_", frozen=True, extra="ignore")
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: Annotated[int, Field(ge=0, le=65_535)] = Field(
+        default=8000, description="Port to listen on; 0 takes a free one."
+    )
+    public_url: str | None = Field(
+        default=None,
+        description="Where browsers reach the service, for the integration code; else guessed.",
+    )
+    admin_key: SecretStr | None = Field(
+        default=None, description="The admin key; else made at the first start and printed once."
+    )
+    data_dir: Path = Field(
+        default=Path("dni-data"), description="Where the embedded server keeps its data."
+    )
+    redis_url: str | None = Field(
+        default=None,
+        description="redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://; "
+        "else an embedded Valkey is started.",
+    )
+    redis_timeout_s: Annotated[float, Field(gt=0, le=60)] = Field(
+        default=1.0, description="Longest wait for an answer of the store, seconds."
+    )
+    embedded_server: Path | None = Field(
+        default=None, description="Program to start as the embedded server."
+    )
+    shards: Annotated[int, Field(ge=1, le=1024)] = Field(
+        default=8, description="Parts the data are cut into; fixed at the first start."
+    )
+    drain_s: Annotated[float, Field(ge=0, le=300)] = Field(
+        default=3.0,
+        description="After SIGTERM: how long to serve on while load balancers look away, seconds.",
+    )
+    webhook_allow: str = Field(
+        default="",
+        description="Subnets webhooks may reach though they are not public, comma separated.",
+    )
+    log_format: Literal["console", "json"] = Field(
+        default="console", description="Lines for people or for machines."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("admin_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < SHORTEST_ADMIN_KEY:
+            message = f"DNI_ADMIN_KEY must have at least {SHORTEST_ADMIN_KEY} characters."
+            raise ValueError(message)
+        return value

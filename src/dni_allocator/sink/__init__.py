@@ -1,0 +1,1 @@
+"""A reference downstream store: what a receiver of our events looks like."""

@@ -1,0 +1,1 @@
+"""The only room that knows Redis: keys, scripts, and what each of them means."""

@@ -1,0 +1,173 @@
+"""The connection to Redis/Valkey: addresses, topology, failure words.
+
+The only module that decides how redis-py is set up. Everything above sees `Connection.execute`,
+which raises `StoreUnavailable` for every way a server can be out of reach, and `NoScript`.
+"""
+
+import asyncio
+from typing import Self
+from urllib.parse import urlsplit, urlunsplit
+
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    ClusterDownError,
+    MasterDownError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
+
+from dni_allocator.domain.errors import ConfigurationError, StoreUnavailable
+from dni_allocator.store.multiplexed import Multiplexed
+from dni_allocator.store.refusals import refusal
+from dni_allocator.store.scripts import Execute, NoScript
+
+_PASSING = (
+    ClusterDownError, MasterDownError, NoPermissionError, OutOfMemoryError, ReadOnlyError,
+    TryAgainError,
+)  # fmt: skip
+"""What redis-py makes of the errors that `refusals` knows by their first word, which it drops."""
+
+
+class Connection:
+    """One server, a Sentinel-watched primary, or a cluster: by a pool, and by one shared pipe.
+
+    `execute` is for everything: it takes a connection of redis-py's pool. `pipelined` is for
+    scripts of the hot path: all calls share one connection (on a cluster it is `execute`).
+
+    `url`: `redis://`, `rediss://`, `unix://`, `redis+sentinel://host:port,host:port/name[/db]`,
+    `redis+cluster://host:port`. Nothing is dialled before the first command.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float = 2.0, most_connections: int = 64) -> None:
+        self.url = url
+        self._client = _client(url, timeout_s=timeout_s, most_connections=most_connections)
+        self._dialled: AbstractConnection | None = None
+        self._multiplexed: Multiplexed | None = None
+        self.pipelined: Execute = self.execute
+        if isinstance(self._client, Redis):
+            self._multiplexed = Multiplexed(self._dial, timeout_s=timeout_s)
+            self.pipelined = self._multiplexed.execute
+
+    async def execute(self, *command: str | bytes | int) -> object:
+        """Send one command and return its reply, strings as bytes.
+
+        A command whose reply was lost is sent once more on a new connection, so it may run
+        twice: send only what is safe to repeat. Raises `StoreUnavailable`, `NoScript`.
+        """
+        try:
+            return await self._client.execute_command(*command)
+        except NoScriptError as error:
+            raise NoScript from error
+        except _PASSING as error:
+            message = f"The store refuses the command ({type(error).__name__})."
+            raise StoreUnavailable(message) from error
+        except ResponseError as error:
+            raise refusal(str(error)) from error
+        except (RedisError, OSError, TimeoutError) as error:
+            message = f"The store does not answer ({type(error).__name__})."
+            raise StoreUnavailable(message) from error
+
+    async def close(self) -> None:
+        """Close every connection. Safe to repeat."""
+        if self._multiplexed is not None:
+            await self._multiplexed.close()
+        if self._dialled is not None:
+            await self._dialled.disconnect(nowait=True)
+        await self._client.aclose()
+
+    async def _dial(self) -> asyncio.Transport:
+        """A new connection, set up by redis-py (TLS, AUTH, SELECT, Sentinel), as a bare transport.
+
+        redis-py has no public way to take the transport over, hence the one private name.
+        """
+        if isinstance(self._client, RedisCluster):
+            message = "a cluster has no single connection to share"
+            raise ConfigurationError(message)
+        if self._dialled is not None:
+            await self._dialled.disconnect(nowait=True)
+        try:
+            # Without annotations in redis-py.
+            connection = self._client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+            await connection.connect()
+        except (RedisError, OSError, TimeoutError) as error:
+            message = f"The store cannot be reached ({type(error).__name__})."
+            raise StoreUnavailable(message) from error
+        self._dialled = connection
+        writer = connection._writer  # noqa: SLF001 - see above
+        if writer is None:
+            message = "The store closed the connection at once."
+            raise StoreUnavailable(message)
+        transport: asyncio.Transport = writer.transport
+        return transport
+
+    async def __aenter__(self) -> Self:
+        """Use as a context: closed at the end."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close."""
+        await self.close()
+
+
+def _client(url: str, *, timeout_s: float, most_connections: int) -> Redis | RedisCluster:
+    # redis-py 8 would retry ten times over seconds by default; a page cannot wait for that. One
+    # retry at once covers a connection that died while idle.
+    retry = Retry(NoBackoff(), 1)
+    parts = urlsplit(url)
+    if parts.scheme == "redis+cluster":
+        plain = urlunsplit(parts._replace(scheme="redis"))
+        return RedisCluster.from_url(
+            plain,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            max_connections=most_connections,
+        )
+    if parts.scheme == "redis+sentinel":
+        return _sentinel_client(url, timeout_s=timeout_s, retry=retry)
+    if parts.scheme not in {"redis", "rediss", "unix"}:
+        message = f"DNI_REDIS_URL: unknown scheme {parts.scheme!r}."
+        raise ConfigurationError(message)
+    # Blocking: with all connections taken a call waits for one, as long as for an answer.
+    pool = BlockingConnectionPool.from_url(
+        url,
+        timeout=timeout_s,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        max_connections=most_connections,
+        retry=retry,
+    )
+    return Redis.from_pool(pool)
+
+
+def _sentinel_client(url: str, *, timeout_s: float, retry: Retry) -> Redis:
+    parts = urlsplit(url)
+    path = [piece for piece in parts.path.split("/") if piece]
+    if not path:
+        message = "DNI_REDIS_URL: redis+sentinel://host:port[,host:port]/<service name>[/db]"
+        raise ConfigurationError(message)
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    username, _, password = credentials.partition(":")
+    addresses = []
+    for host in hosts.split(","):
+        name, _, port = host.partition(":")
+        addresses.append((name, int(port or 26379)))
+    # redis-py leaves Sentinel's constructor and master_for without annotations.
+    sentinel = Sentinel(addresses, socket_timeout=timeout_s)  # type: ignore[no-untyped-call]
+    primary: Redis = sentinel.master_for(
+        path[0],
+        db=int(path[1]) if len(path) > 1 else 0,
+        username=username or None,
+        password=password or None,
+        socket_timeout=timeout_s,
+        retry=retry,
+    )
+    return primary

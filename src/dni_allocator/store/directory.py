@@ -1,0 +1,105 @@
+"""The directory of all numbers and all publishable keys: which pool has which.
+
+A number's entry is `<role><pool id>`: `=` in the inventory, `+` an overflow number, `~` lately in
+the inventory (such an entry ends by itself with the attribution window, and anyone may take the
+number). The directory lies outside the shards, so it is written first when a number comes and last
+when it goes: a crash in between leaves a claim without a number, never a number in two pools.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dni_allocator.domain.errors import ScriptContractError
+from dni_allocator.store import keys
+from dni_allocator.store.replies import text
+from dni_allocator.store.scripts import Execute, load
+
+_CLAIM = load("directory_claim")
+_RELEASE = load("directory_release")
+
+
+class Role(StrEnum):
+    """What a number is to its pool."""
+
+    INVENTORY = "="
+    OVERFLOW = "+"
+    FORMER = "~"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a number belongs."""
+
+    role: Role
+    pool_id: str
+
+    @classmethod
+    def read(cls, value: str) -> "Entry":
+        """Parse a stored value. Raises `ScriptContractError` for one we never write."""
+        try:
+            return cls(role=Role(value[:1]), pool_id=value[1:])
+        except ValueError as error:
+            message = "the number directory holds a value of an unknown form"
+            raise ScriptContractError(message) from error
+
+    def __str__(self) -> str:
+        """Return the stored form."""
+        return f"{self.role}{self.pool_id}"
+
+
+class Directory:
+    """Look-ups and claims; one round trip each."""
+
+    def __init__(self, execute: Execute) -> None:
+        self._execute = execute
+
+    async def find(self, number: str) -> Entry | None:
+        """Where a number belongs, or lately belonged."""
+        value = await self._execute("GET", keys.number_directory(number))
+        return None if value is None else Entry.read(text(value))
+
+    async def claim(
+        self, number: str, entry: Entry, *, abandoned: Entry | None = None
+    ) -> Entry | None:
+        """Take a number for a pool; None when it worked, else who has it. Idempotent.
+
+        `abandoned` may be replaced: the caller has seen that its pool is gone.
+        """
+        reply = await _CLAIM.run(
+            self._execute,
+            {
+                "entry": keys.number_directory(number),
+                "claim": str(entry),
+                "abandoned": "" if abandoned is None else str(abandoned),
+            },
+        )
+        return None if reply[0] == b"OK" else Entry.read(text(reply[1]))
+
+    async def release(self, number: str, entry: Entry, *, answers_for_ms: int = 0) -> None:
+        """Give a number up, if it still is the pool's; it answers attribution a while longer.
+
+        Idempotent.
+        """
+        former = Entry(role=Role.FORMER, pool_id=entry.pool_id) if answers_for_ms else None
+        await _RELEASE.run(
+            self._execute,
+            {
+                "entry": keys.number_directory(number),
+                "claim": str(entry),
+                "former": "" if former is None else str(former),
+                "window": answers_for_ms,
+            },
+        )
+
+    async def pool_of_key(self, site_key: str) -> str | None:
+        """Which pool a publishable key opens."""
+        value = await self._execute("GET", keys.site_key_directory(site_key))
+        return None if value is None else text(value)
+
+    async def bind_key(self, site_key: str, pool_id: str) -> None:
+        """Let a publishable key open a pool. Idempotent."""
+        await self._execute("SET", keys.site_key_directory(site_key), pool_id)
+
+    async def unbind_key(self, site_key: str) -> None:
+        """Let a publishable key open nothing any more. Idempotent."""
+        await self._execute("DEL", keys.site_key_directory(site_key))

@@ -1,0 +1,147 @@
+"""Every key the service keeps in Redis, by name.
+
+A pool lives on one shard. All keys of a shard carry the same hash tag `{s<n>}`, so any script
+over one pool and its shard's outbox is atomic on a cluster too. The directory keys (number ->
+pool, publishable key -> pool) and the few global records carry no tag: each is used alone.
+
+The layout, per key, is documented in docs/redis.md. Scripts receive full keys; the only keys a
+script builds itself are those of visitors and of past holders that it finds inside (a declared
+prefix plus the id: `lua/lib/keys.lua`).
+"""
+
+import zlib
+from dataclasses import dataclass
+
+PREFIX = "dni"
+
+
+def shard_of(pool_id: str, *, shards: int) -> int:
+    """The shard of a pool: CRC-32 of its id modulo the number of shards.
+
+    Fixed for the life of the data, which is why `DNI_SHARDS` is checked at every start.
+    """
+    return zlib.crc32(pool_id.encode()) % shards
+
+
+@dataclass(frozen=True, slots=True)
+class ShardKeys:
+    """Keys that all pools of one shard share."""
+
+    shard: int
+
+    @property
+    def tag(self) -> str:
+        """The common prefix, hash tag included."""
+        return f"{PREFIX}:{{s{self.shard}}}"
+
+    @property
+    def events(self) -> str:
+        """STREAM: the outbox."""
+        return f"{self.tag}:events"
+
+    @property
+    def pools(self) -> str:
+        """SET of pool ids."""
+        return f"{self.tag}:pools"
+
+    @property
+    def due(self) -> str:
+        """ZSET pool id -> a lower bound of its earliest deadline, ms."""
+        return f"{self.tag}:due"
+
+    @property
+    def cursors(self) -> str:
+        """HASH webhook endpoint id -> last entry it is done with; `~` before it: suspended."""
+        return f"{self.tag}:cursors"
+
+    def forwarder_lock(self, endpoint_id: str) -> str:
+        """STRING with a TTL: which forwarder process serves this endpoint's part of the shard."""
+        return f"{self.tag}:fwd:{endpoint_id}:lock"
+
+    def retries(self, endpoint_id: str) -> str:
+        """ZSET outbox entry id -> due at, ms: events this endpoint failed to take."""
+        return f"{self.tag}:fwd:{endpoint_id}:retries"
+
+    def dead_letters(self, endpoint_id: str) -> str:
+        """ZSET outbox entry id -> dead since, ms: events this endpoint will never take."""
+        return f"{self.tag}:fwd:{endpoint_id}:dead"
+
+    def parked(self, endpoint_id: str) -> str:
+        """HASH outbox entry id -> copy of the event with its attempts, JSON.
+
+        For the entries in `retries` and `dead_letters`: their originals may have been trimmed.
+        """
+        return f"{self.tag}:fwd:{endpoint_id}:parked"
+
+
+@dataclass(frozen=True, slots=True)
+class PoolKeys:
+    """Keys of one pool, all written out: they are needed by every call, and made once.
+
+    Those ending in a colon are prefixes.
+    """
+
+    shard: ShardKeys
+    pool_id: str
+    conf: str
+    """HASH: `rev` (bumped by every edit), `doc` (the settings, JSON), `fence` (lease count)."""
+    numbers: str
+    """HASH number -> `shelf|state|formats|facts`, see `lua/lib/records.lua`."""
+    shelves: str
+    """HASH shelf -> numbers attached on it, free or leased."""
+    free: str
+    """Prefix of `free:<shelf>`, ZSET number -> released at, ms."""
+    leased: str
+    """ZSET number -> deadline, ms."""
+    holders: str
+    """HASH number -> packed holder, the present or the last one."""
+    past: str
+    """Prefix of `past:<number>`, LIST of packed earlier holders, newest first, with a TTL."""
+    visitors: str
+    """Prefix of `v:<visitor>`, HASH of leases by destination and open pages, with a TTL."""
+    drained: str
+    """SET of numbers that left when their lease ended; the directory has yet to hear of it."""
+    stats: str
+    """HASH of counters since the pool was made."""
+
+    @classmethod
+    def of(cls, shard: ShardKeys, pool_id: str) -> "PoolKeys":
+        """Write out the keys of a pool on its shard."""
+        base = f"{shard.tag}:{pool_id}"
+        return cls(
+            shard=shard,
+            pool_id=pool_id,
+            conf=f"{base}:conf",
+            numbers=f"{base}:numbers",
+            shelves=f"{base}:shelves",
+            free=f"{base}:free:",
+            leased=f"{base}:leased",
+            holders=f"{base}:holders",
+            past=f"{base}:past:",
+            visitors=f"{base}:v:",
+            drained=f"{base}:drained",
+            stats=f"{base}:stats",
+        )
+
+
+def number_directory(number: str) -> str:
+    """STRING: which pool has this number (see `store.directory` for the values)."""
+    return f"{PREFIX}:number:{number}"
+
+
+def site_key_directory(site_key: str) -> str:
+    """STRING: which pool this publishable key opens."""
+    return f"{PREFIX}:key:{site_key}"
+
+
+META = f"{PREFIX}:meta"
+"""HASH: schema version, number of shards; written once, at the first start."""
+
+ADMIN_KEYS = f"{PREFIX}:admin-keys"
+"""HASH SHA-256 of a secret key -> its record, JSON."""
+
+WEBHOOKS = f"{PREFIX}:webhooks"
+"""HASH webhook endpoint id -> its record, JSON."""
+
+FORWARDERS = f"{PREFIX}:forwarders"
+"""ZSET token of a forwarder process -> last sign of life, ms."""

@@ -1,0 +1,250 @@
+-- Give a visitor's page its numbers: renew, return or lease one for every destination.
+-- Replies: {OK, now, then per row: status, reason, number, fence, deadline, national,
+--          international}; status `leased`, `overflow` or `none` (nothing to give: the original).
+--          {STALE}: the pool was edited since the caller read it; nothing was written.
+--          {GONE}: there is no such pool.
+-- A page view is a sign of life of the visitor: leases for destinations that this page does not
+-- show are renewed too.
+-- Idempotent: a second run renews what the first one leased. O(rows + leases of the visitor +
+-- reclaimed leases).
+local conf        = KEYS[1]              -- HASH of the pool: rev, fence, …
+local leased      = KEYS[2]              -- ZSET number -> deadline, ms
+local holders     = KEYS[3]              -- HASH number -> packed holder
+local numbers     = KEYS[4]              -- HASH number -> packed number
+local shelves     = KEYS[5]              -- HASH shelf -> numbers attached
+local visitor     = KEYS[6]              -- HASH of this visitor: d:<destination>, p:<page>, c
+local stats       = KEYS[7]              -- HASH of counters
+local events      = KEYS[8]              -- STREAM, the outbox of the shard
+local due         = KEYS[9]              -- ZSET pool -> lower bound of its next deadline, ms
+local drained     = KEYS[10]             -- SET of numbers that left when their lease ended
+local free        = KEYS[11]             -- prefix of ZSET number -> released at, ms, by shelf
+local past        = KEYS[12]             -- prefix of LIST of earlier holders, by number
+local visitors    = KEYS[13]             -- prefix of the visitors' hashes
+local given_now   = ARGV[1]              -- ms, or empty: Redis TIME
+local rev         = ARGV[2]              -- revision of the pool the caller decided by
+local pool_id     = ARGV[3]              -- id of the pool, for events
+local visitor_id  = ARGV[4]              -- id of the visitor
+local page_id     = ARGV[5]              -- id of the page
+local idle        = tonumber(ARGV[6])    -- idle limit, ms
+local window      = tonumber(ARGV[7])    -- attribution window, ms
+local selection   = ARGV[8]              -- least_recently_released | random
+local overflow    = ARGV[9]              -- shared number to show when none is free, or empty
+local data        = ARGV[10]             -- captured data, JSON text, or empty: keep what is known
+-- rows           = ARGV[11...]          -- destination, previous number, shelves (comma separated)
+local first_row   = 11
+
+--@include lib/clock
+--@include lib/records
+--@include lib/ending
+--@include lib/pages
+
+local current_rev = redis.call("HGET", conf, "rev")
+if not current_rev then
+  return {"GONE"}
+end
+if current_rev ~= rev then
+  return {"STALE"}
+end
+local rows = (#ARGV - first_row + 1) / 3
+local now = clock(given_now)
+local reply = {"OK", tostring(now)}
+if rows == 0 then
+  return reply
+end
+reclaim(now, 2 * rows + 2, window)
+
+-- Take a free number off its shelf; the first shelf that has one wins. nil when all are empty.
+local function pick(names)
+  for shelf in string.gmatch(names, "[^,]+") do
+    local key = free .. shelf
+    if selection == "random" then
+      local number = redis.call("ZRANDMEMBER", key)
+      if number then
+        local released_at = redis.call("ZSCORE", key, number)
+        redis.call("ZREM", key, number)
+        return number, released_at
+      end
+    else
+      local head = redis.call("ZPOPMIN", key)
+      if head[1] then
+        return head[1], head[2]
+      end
+    end
+  end
+  return nil
+end
+
+-- The visitor's earlier number, if nobody held it since and it is free: off its shelf.
+local function take_back(number, destination)
+  local packed = redis.call("HGET", holders, number)
+  local stored = packed and redis.call("HGET", numbers, number)
+  if not stored then
+    return nil
+  end
+  local owner, its_destination = unpack_holder(packed)
+  if owner ~= visitor_id or its_destination ~= destination then
+    return nil
+  end
+  local key = free .. unpack_number(stored)
+  local released_at = redis.call("ZSCORE", key, number)
+  if not released_at or tonumber(released_at) + window <= now then
+    return nil
+  end
+  redis.call("ZREM", key, number)
+  return number, released_at
+end
+
+-- The former holder moves to the history of the number, and forgets the number.
+local function retire_holder(number, released_at)
+  local packed = redis.call("HGET", holders, number)
+  if not packed then
+    return
+  end
+  local owner, destination, _, fence = unpack_holder(packed)
+  if owner ~= visitor_id then
+    local claim = redis.call("HGET", visitors .. owner, "d:" .. destination)
+    if claim == number .. "\t" .. fence then
+      redis.call("HDEL", visitors .. owner, "d:" .. destination)
+    end
+  end
+  if tonumber(released_at) + window > now then
+    redis.call("LPUSH", past .. number, released_at .. "\t" .. packed)
+    redis.call("LTRIM", past .. number, 0, 7)
+    redis.call("PEXPIRE", past .. number, window)
+  end
+end
+
+local function lease(number, released_at, destination, reason)
+  retire_holder(number, released_at)
+  local fence = tostring(redis.call("HINCRBY", conf, "fence", 1))
+  redis.call("HSET", holders, number, pack_holder(visitor_id, destination, now, fence, data))
+  redis.call("ZADD", leased, now + idle, number)
+  redis.call("HSET", visitor, "d:" .. destination, number .. "\t" .. fence)
+  redis.call("ZADD", due, "LT", now + idle, pool_id)
+  redis.call("XADD", events, "*", "t", "number.assigned", "p", pool_id, "n", number,
+    "v", visitor_id, "d", destination, "f", fence, "w", now, "r", reason, "x", data)
+  redis.call("HINCRBY", stats, reason, 1)
+  return fence
+end
+
+-- A live lease of this visitor for this destination gets a new deadline. The owner and the
+-- fence are compared: a mapping may outlive its lease, and the number may have gone to another.
+local function renew(number, fence, keep_data)
+  local packed = redis.call("HGET", holders, number)
+  local owner, destination, from, its_fence, its_data
+  if packed then
+    owner, destination, from, its_fence, its_data = unpack_holder(packed)
+  end
+  if owner ~= visitor_id or its_fence ~= fence then
+    return false
+  end
+  local deadline = redis.call("ZSCORE", leased, number)
+  if not deadline then
+    return false
+  end
+  if tonumber(deadline) <= now then
+    end_lease(number, deadline, nil, window)
+    return false
+  end
+  redis.call("ZADD", leased, now + idle, number)
+  if now + idle < tonumber(deadline) then
+    redis.call("ZADD", due, "LT", now + idle, pool_id) -- the idle limit was shortened
+  end
+  if not keep_data and data ~= "" and data ~= its_data then
+    redis.call("HSET", holders, number, pack_holder(owner, destination, from, fence, data))
+  end
+  return true
+end
+
+-- The last visitors who were shown a shared number, newest first, each once.
+local function remember_overflow(destination)
+  local key = past .. overflow
+  for _, entry in ipairs(redis.call("LRANGE", key, 0, 7)) do
+    if string.match(entry, "^[^\t]*\t([^\t]*)") == visitor_id then
+      redis.call("LREM", key, 1, entry)
+    end
+  end
+  redis.call("LPUSH", key, "\t" .. pack_holder(visitor_id, destination, now, "0", data))
+  redis.call("LTRIM", key, 0, 7)
+  redis.call("PEXPIRE", key, window)
+end
+
+local function answer(status, reason, number, fence, deadline)
+  local national, international = "", ""
+  if status == "leased" then
+    local _
+    _, _, national, international = unpack_number(redis.call("HGET", numbers, number))
+  end
+  for _, value in ipairs({status, reason, number, fence, deadline, national, international}) do
+    reply[#reply + 1] = value
+  end
+end
+
+local claims = {}
+local fields = redis.call("HGETALL", visitor)
+for i = 1, #fields, 2 do
+  if string.sub(fields[i], 1, 2) == "d:" then
+    claims[string.sub(fields[i], 3)] = fields[i + 1]
+  end
+end
+local asked = {}
+local holds_a_lease = false
+for row = 0, rows - 1 do
+  local at = first_row + 3 * row
+  local destination, previous, names = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local number, fence, released_at
+  if claims[destination] then
+    number, fence = unpack_claim(claims[destination])
+  end
+  asked[destination] = true
+  if number and renew(number, fence) then
+    answer("leased", "renewed", number, fence, tostring(now + idle))
+    holds_a_lease = true
+  else
+    local reason = "returned"
+    if number then
+      number, released_at = take_back(number, destination)
+    end
+    if not number and previous ~= "" then
+      number, released_at = take_back(previous, destination)
+    end
+    if not number then
+      reason = "new"
+      number, released_at = pick(names)
+    end
+    if not number then
+      -- Expired leases of other shelves may have hidden one of these: look again, further.
+      reclaim(now, 64, window)
+      number, released_at = pick(names)
+    end
+    if number then
+      fence = lease(number, released_at, destination, reason)
+      claims[destination] = number .. "\t" .. fence
+      answer("leased", reason, number, fence, tostring(now + idle))
+      holds_a_lease = true
+    elseif overflow ~= "" then
+      remember_overflow(destination)
+      redis.call("HINCRBY", stats, "overflow", 1)
+      answer("overflow", "exhausted", overflow, "", "")
+    else
+      redis.call("HINCRBY", stats, "turned_away", 1)
+      answer("none", "exhausted", "", "", "")
+    end
+  end
+end
+
+for destination, claim in pairs(claims) do
+  if not asked[destination] then
+    local number, fence = unpack_claim(claim)
+    -- What this page captured belongs to what it shows: the others keep their data.
+    if renew(number, fence, true) then
+      holds_a_lease = true
+    end
+  end
+end
+if holds_a_lease then
+  open_page(page_id, now)
+  -- The TTL only collects garbage: whether a lease lives is decided by its deadline and owner.
+  redis.call("PEXPIRE", visitor, idle + window)
+end
+return reply

@@ -1,0 +1,54 @@
+-- A page of the visitor closed. If it was the last open one, the lock shortens to
+-- min(deadline, now + closed-browser delay); it never lengthens. A page that is not known, or was
+-- closed before, changes nothing: late and repeated beacons are harmless.
+-- Replies: {CLOSED, now, deadline}: the last page closed; {OPEN}: others are open;
+--          {NONE}: nothing changed; {STALE}: the pool was edited; {GONE}: no such pool.
+-- Idempotent. O(leases + open pages of the visitor).
+local conf       = KEYS[1]              -- HASH of the pool: rev, …
+local leased     = KEYS[2]              -- ZSET number -> deadline, ms
+local holders    = KEYS[3]              -- HASH number -> packed holder
+local visitor    = KEYS[4]              -- HASH of this visitor: d:<destination>, p:<page>, c
+local due        = KEYS[5]              -- ZSET pool -> lower bound of its next deadline, ms
+local given_now  = ARGV[1]              -- ms, or empty: Redis TIME
+local rev        = ARGV[2]              -- revision of the pool the caller decided by
+local pool_id    = ARGV[3]              -- id of the pool
+local visitor_id = ARGV[4]              -- id of the visitor
+local page_id    = ARGV[5]              -- id of the page
+local idle       = tonumber(ARGV[6])    -- idle limit, ms
+local delay      = tonumber(ARGV[7])    -- closed-browser delay, ms
+
+--@include lib/clock
+--@include lib/records
+--@include lib/owned
+
+local current_rev = redis.call("HGET", conf, "rev")
+if not current_rev then
+  return {"GONE"}
+end
+if current_rev ~= rev then
+  return {"STALE"}
+end
+local now = clock(given_now)
+if redis.call("HDEL", visitor, "p:" .. page_id) == 0 then
+  return {"NONE"}
+end
+local fields = redis.call("HGETALL", visitor)
+for i = 1, #fields, 2 do
+  -- A page that fell silent for the idle limit is not open: its beacon was lost.
+  if string.sub(fields[i], 1, 2) == "p:" and tonumber(fields[i + 1]) + idle > now then
+    return {"OPEN"}
+  end
+end
+local own = live_leases(now)
+if #own == 0 then
+  return {"NONE"}
+end
+local latest = 0
+for _, lease in ipairs(own) do
+  local deadline = math.min(lease.deadline, now + delay)
+  redis.call("ZADD", leased, deadline, lease.number)
+  redis.call("ZADD", due, "LT", deadline, pool_id)
+  latest = math.max(latest, deadline)
+end
+redis.call("HSET", visitor, "c", now)
+return {"CLOSED", tostring(now), tostring(latest)}

@@ -1,0 +1,43 @@
+-- A sign of life of one page: every live lease of the visitor gets a new deadline.
+-- Replies: {OK, now, deadline}; {NONE}: the visitor holds nothing (any more), assign again;
+--          {STALE}: the pool was edited since the caller read it; {GONE}: no such pool.
+-- Idempotent. O(leases of the visitor).
+local conf       = KEYS[1]              -- HASH of the pool: rev, …
+local leased     = KEYS[2]              -- ZSET number -> deadline, ms
+local holders    = KEYS[3]              -- HASH number -> packed holder
+local visitor    = KEYS[4]              -- HASH of this visitor: d:<destination>, p:<page>, c
+local due        = KEYS[5]              -- ZSET pool -> lower bound of its next deadline, ms
+local given_now  = ARGV[1]              -- ms, or empty: Redis TIME
+local rev        = ARGV[2]              -- revision of the pool the caller decided by
+local pool_id    = ARGV[3]              -- id of the pool
+local visitor_id = ARGV[4]              -- id of the visitor
+local page_id    = ARGV[5]              -- id of the page
+local idle       = tonumber(ARGV[6])    -- idle limit, ms
+local window     = tonumber(ARGV[7])    -- attribution window, ms
+
+--@include lib/clock
+--@include lib/records
+--@include lib/pages
+--@include lib/owned
+
+local current_rev = redis.call("HGET", conf, "rev")
+if not current_rev then
+  return {"GONE"}
+end
+if current_rev ~= rev then
+  return {"STALE"}
+end
+local now = clock(given_now)
+local own = live_leases(now)
+if #own == 0 then
+  return {"NONE"}
+end
+for _, lease in ipairs(own) do
+  redis.call("ZADD", leased, now + idle, lease.number)
+  if now + idle < lease.deadline then
+    redis.call("ZADD", due, "LT", now + idle, pool_id) -- the idle limit was shortened
+  end
+end
+open_page(page_id, now)
+redis.call("PEXPIRE", visitor, idle + window)
+return {"OK", tostring(now), tostring(now + idle)}

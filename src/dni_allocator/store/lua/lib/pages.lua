@@ -1,0 +1,29 @@
+-- A visitor's open pages: fields `p:<page>` -> last sign of life, ms; `c` -> when the last page
+-- closed, ms, empty while one is open.
+--@needs visitor idle
+
+local MOST_PAGES = 64 -- a visitor's record stays small whatever a script on the page does
+
+-- Forget the pages that have been silent for the idle limit; then, above the limit, the oldest.
+local function prune_pages(now)
+  local fields = redis.call("HGETALL", visitor)
+  local pages = {}
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, 2) == "p:" then
+      pages[#pages + 1] = {fields[i], tonumber(fields[i + 1])}
+    end
+  end
+  table.sort(pages, function(a, b) return a[2] > b[2] end)
+  for rank, page in ipairs(pages) do
+    if rank > MOST_PAGES / 2 or page[2] + idle <= now then
+      redis.call("HDEL", visitor, page[1])
+    end
+  end
+end
+
+local function open_page(page, now)
+  local added = redis.call("HSET", visitor, "p:" .. page, now, "c", "")
+  if added > 0 and redis.call("HLEN", visitor) > MOST_PAGES then
+    prune_pages(now)
+  end
+end

@@ -1,0 +1,19 @@
+-- Packed records. Tab separated; no field but the last may hold a tab (checked at the edge).
+--   holder: visitor, destination, from ms, fence, data (JSON text, kept as it came)
+--   number: shelf, state (`active` | `draining`), national, international, facts (JSON text)
+--   claim:  number, fence: the value of `d:<destination>` in a visitor's hash
+local function pack_holder(visitor, destination, from, fence, data)
+  return visitor .. "\t" .. destination .. "\t" .. from .. "\t" .. fence .. "\t" .. data
+end
+
+local function unpack_holder(packed)
+  return string.match(packed, "^([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t(.*)$")
+end
+
+local function unpack_number(packed)
+  return string.match(packed, "^([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t(.*)$")
+end
+
+local function unpack_claim(claim)
+  return string.match(claim, "^([^\t]*)\t(.*)$")
+end

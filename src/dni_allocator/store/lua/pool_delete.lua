@@ -1,0 +1,69 @@
+-- Delete a pool, a bounded part at a time. The first run makes it unknown to every other script,
+-- so nothing is leased while the rest goes.
+-- Replies: {IN_USE, live leases}; {MORE, number…}: these were dropped, run again;
+--          {DONE, number…}: the last ones; the pool is gone. {GONE}: it was before.
+-- Safe to repeat. O(limit).
+local conf      = KEYS[1]              -- HASH of the pool
+local leased    = KEYS[2]              -- ZSET number -> deadline, ms
+local holders   = KEYS[3]              -- HASH number -> packed holder
+local numbers   = KEYS[4]              -- HASH number -> packed number
+local shelves   = KEYS[5]              -- HASH shelf -> numbers attached
+local stats     = KEYS[6]              -- HASH of counters
+local events    = KEYS[7]              -- STREAM, the outbox of the shard
+local due       = KEYS[8]              -- ZSET pool -> lower bound of its next deadline, ms
+local drained   = KEYS[9]              -- SET of numbers that left when their lease ended
+local pools     = KEYS[10]             -- SET of the shard's pools
+local free      = KEYS[11]             -- prefix of ZSET number -> released at, ms, by shelf
+local past      = KEYS[12]             -- prefix of LIST of earlier holders, by number
+local visitors  = KEYS[13]             -- prefix of the visitors' hashes
+local given_now = ARGV[1]              -- ms, or empty: Redis TIME
+local pool_id   = ARGV[2]              -- id of the pool
+local window    = tonumber(ARGV[3])    -- attribution window, ms
+local force     = ARGV[4]              -- "1": also with live leases
+local limit     = tonumber(ARGV[5])    -- most numbers to drop in one run
+
+--@include lib/clock
+--@include lib/ending
+
+if redis.call("EXISTS", conf) == 0 then
+  return {"GONE"}
+end
+local now = clock(given_now)
+if force ~= "1" and redis.call("HEXISTS", conf, "rev") == 1 then
+  local live = redis.call("ZCOUNT", leased, "(" .. now, "+inf")
+  if live > 0 then
+    return {"IN_USE", tostring(live)}
+  end
+end
+redis.call("HDEL", conf, "rev")
+
+local reply = {"MORE"}
+local held = redis.call("ZRANGE", leased, 0, limit - 1, "WITHSCORES")
+for i = 1, #held, 2 do
+  local number = held[i]
+  end_lease(number, tostring(math.min(now, tonumber(held[i + 1]))), "pool_deleted", window)
+end
+for _, shelf in ipairs(redis.call("HKEYS", shelves)) do
+  local freed = redis.call("ZPOPMIN", free .. shelf, limit - #reply + 1)
+  for i = 1, #freed, 2 do
+    redis.call("HDEL", holders, freed[i])
+    redis.call("HDEL", numbers, freed[i])
+    redis.call("DEL", past .. freed[i])
+    redis.call("HINCRBY", shelves, shelf, -1)
+    reply[#reply + 1] = freed[i]
+  end
+  if #reply > limit then
+    return reply
+  end
+end
+for _, number in ipairs(redis.call("SPOP", drained, limit)) do
+  reply[#reply + 1] = number
+end
+if redis.call("ZCARD", leased) > 0 or redis.call("SCARD", drained) > 0 then
+  return reply
+end
+redis.call("DEL", conf, holders, numbers, shelves, stats)
+redis.call("SREM", pools, pool_id)
+redis.call("ZREM", due, pool_id)
+reply[1] = "DONE"
+return reply

@@ -1,0 +1,20 @@
+-- Replace a pool's settings if nobody else did meanwhile.
+-- Replies: {OK, new revision}; {CONFLICT, present revision}; {GONE}.
+-- A second run of the same edit replies OK: the document is compared. O(1).
+local conf = KEYS[1]    -- HASH of the pool
+local rev  = ARGV[1]    -- revision the edit was made from
+local doc  = ARGV[2]    -- the new settings, JSON text
+
+local current = redis.call("HGET", conf, "rev")
+if not current then
+  return {"GONE"}
+end
+if current ~= rev then
+  if redis.call("HGET", conf, "doc") == doc then
+    return {"OK", current}
+  end
+  return {"CONFLICT", current}
+end
+local new_rev = tostring(tonumber(current) + 1)
+redis.call("HSET", conf, "rev", new_rev, "doc", doc)
+return {"OK", new_rev}

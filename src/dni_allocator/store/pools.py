@@ -1,0 +1,317 @@
+"""Pools in Redis: their settings, their inventory, their counters."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import orjson
+
+from dni_allocator.domain.errors import EditConflict, PoolInUse, PoolUnknown, StoreUnavailable
+from dni_allocator.domain.pool import (
+    Format,
+    Occupancy,
+    Pool,
+    PoolNumberType,
+    PoolSettings,
+    Selection,
+)
+from dni_allocator.store.keys import ShardKeys
+from dni_allocator.store.replies import count, mapping, text, texts
+from dni_allocator.store.scripts import Value, load
+from dni_allocator.store.shards import Shards
+
+_CREATE = load("pool_create")
+_EDIT = load("pool_edit")
+_DELETE = load("pool_delete")
+_ATTACH = load("numbers_attach")
+_DETACH = load("number_detach")
+
+ATTACH_BATCH = 500
+"""Rows of one attach script: four values each, far below Lua's limit of 8,000 on the stack."""
+
+
+class Detached(StrEnum):
+    """What a detach did."""
+
+    DETACHED = "detached"
+    DRAINING = "draining"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryRow:
+    """One number as it is put on a shelf. `facts` is JSON text, "" for none.
+
+    `shelved_at_ms` is its place in the queue: numbers never leased get a random one far in the
+    past, so that the first visitors of two pools do not walk through the same order.
+    """
+
+    number: str
+    shelf: str
+    national: str
+    international: str
+    facts: str
+    shelved_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedNumber:
+    """One number of the inventory as it is now."""
+
+    number: str
+    shelf: str
+    draining: bool
+    national: str
+    international: str
+    facts: str
+    deadline_ms: int | None
+    """End of the lock as far as it is known now; None: it is free."""
+
+
+class PoolStore:
+    """The records and scripts around pools, typed. Raises `StoreUnavailable` throughout."""
+
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+
+    async def create(self, pool: Pool) -> None:
+        """Write a new pool. Idempotent by its id."""
+        at = self._shards.pool(pool.id)
+        await _CREATE.run(
+            self._shards.execute,
+            {"conf": at.conf, "pools": at.shard.pools, "pool_id": pool.id, "doc": _dump(pool)},
+        )
+
+    async def read(self, pool_id: str) -> Pool:
+        """Read one pool. Raises `PoolUnknown`."""
+        at = self._shards.pool(pool_id)
+        reply = await self._shards.execute("HMGET", at.conf, "rev", "doc")
+        rev, doc = reply if isinstance(reply, list) else (None, None)
+        if rev is None or doc is None:
+            message = "There is no pool with this id."
+            raise PoolUnknown(message)
+        return _load(text(doc), revision=int(text(rev)))
+
+    async def edit(self, pool: Pool) -> Pool:
+        """Replace the settings of the revision that `pool` carries; return the new revision.
+
+        Raises `EditConflict` when another edit came first, `PoolUnknown`. Safe to repeat.
+        """
+        at = self._shards.pool(pool.id)
+        reply = await _EDIT.run(
+            self._shards.execute,
+            {"conf": at.conf, "rev": pool.revision, "doc": _dump(pool)},
+        )
+        match reply[0]:
+            case b"OK":
+                return replace(pool, revision=int(reply[1]))
+            case b"CONFLICT":
+                message = "The pool was edited meanwhile; read it again."
+                raise EditConflict(message)
+            case _:
+                message = "There is no pool with this id."
+                raise PoolUnknown(message)
+
+    async def ids(self, shard: ShardKeys) -> list[str]:
+        """The pools of one shard, in no order."""
+        return texts(await self._shards.execute("SMEMBERS", shard.pools))
+
+    def shards(self) -> list[ShardKeys]:
+        """Every shard."""
+        return self._shards.all()
+
+    async def occupancy(self, pool_id: str) -> Occupancy:
+        """What the pool holds now. O(shelves). Three reads, each exact, not one instant."""
+        at = self._shards.pool(pool_id)
+        attached = count(await self._shards.execute("HLEN", at.numbers))
+        leased = count(await self._shards.execute("ZCARD", at.leased))
+        totals = mapping(await self._shards.execute("HGETALL", at.stats))
+        return Occupancy(
+            attached=attached,
+            leased=leased,
+            totals={name: int(value) for name, value in totals.items()},
+        )
+
+    async def attach(self, pool_id: str, inventory: Sequence[InventoryRow]) -> list[str]:
+        """Put numbers on their shelves; per row `attached` or `already`. Idempotent.
+
+        The directory must hold them for this pool already. Raises `PoolUnknown`.
+        """
+        at = self._shards.pool(pool_id)
+        outcomes: list[str] = []
+        for start in range(0, len(inventory), ATTACH_BATCH):
+            values: list[Value] = []
+            for row in inventory[start : start + ATTACH_BATCH]:
+                packed = f"{row.national}\t{row.international}\t{row.facts}"
+                values += [row.number, row.shelf, packed, row.shelved_at_ms]
+            reply = await _ATTACH.run(
+                self._shards.execute,
+                {
+                    "conf": at.conf,
+                    "numbers": at.numbers,
+                    "shelves": at.shelves,
+                    "drained": at.drained,
+                    "free": at.free,
+                },
+                values,
+            )
+            if reply[0] == b"GONE":
+                message = "There is no pool with this id."
+                raise PoolUnknown(message)
+            outcomes += [outcome.decode() for outcome in reply[1:]]
+        return outcomes
+
+    async def present(self, pool_id: str, numbers: Sequence[str]) -> set[str]:
+        """Which of these numbers the pool has. One round trip per 1,000."""
+        at = self._shards.pool(pool_id)
+        found: set[str] = set()
+        for start in range(0, len(numbers), 1000):
+            part = numbers[start : start + 1000]
+            reply = await self._shards.execute("HMGET", at.numbers, *part)
+            values = reply if isinstance(reply, list) else []
+            found |= {
+                number for number, value in zip(part, values, strict=True) if value is not None
+            }
+        return found
+
+    async def detach(self, pool_id: str, number: str, *, window_ms: int, force: bool) -> Detached:
+        """Take a number out; a leased one when its lease ends, or now if forced. Idempotent."""
+        at = self._shards.pool(pool_id)
+        reply = await _DETACH.run(
+            self._shards.execute,
+            {
+                "conf": at.conf,
+                "leased": at.leased,
+                "holders": at.holders,
+                "numbers": at.numbers,
+                "shelves": at.shelves,
+                "stats": at.stats,
+                "events": at.shard.events,
+                "due": at.shard.due,
+                "drained": at.drained,
+                "free": at.free,
+                "past": at.past,
+                "visitors": at.visitors,
+                "given_now": self._shards.clock(),
+                "pool_id": pool_id,
+                "number": number,
+                "window": window_ms,
+                "force": int(force),
+            },
+        )
+        if reply[0] == b"GONE":
+            message = "There is no pool with this id."
+            raise PoolUnknown(message)
+        return Detached(reply[0].decode().lower())
+
+    async def inventory(
+        self, pool_id: str, *, cursor: str, limit: int
+    ) -> tuple[list[AttachedNumber], str]:
+        """Part of the inventory after `cursor` ("0" to begin), and the next cursor ("0": end).
+
+        By HSCAN: every number present throughout is seen, some perhaps twice; `limit` is a hint.
+        """
+        at = self._shards.pool(pool_id)
+        reply = await self._shards.execute("HSCAN", at.numbers, cursor, "COUNT", limit)
+        if not isinstance(reply, (list, tuple)):
+            message = "The store answered a scan with something else."
+            raise StoreUnavailable(message)
+        following, found = str(count(reply[0])), mapping(reply[1])
+        if not found:
+            return [], following
+        deadlines = await self._shards.execute("ZMSCORE", at.leased, *found)
+        scores = deadlines if isinstance(deadlines, list) else []
+        result = []
+        for (number, packed), deadline in zip(found.items(), scores, strict=True):
+            shelf, state, national, international, facts = packed.split("\t", 4)
+            result.append(
+                AttachedNumber(
+                    number=number,
+                    shelf=shelf,
+                    draining=state == "draining",
+                    national=national,
+                    international=international,
+                    facts=facts,
+                    deadline_ms=None if deadline is None else count(deadline),
+                )
+            )
+        return result, following
+
+    async def delete_some(
+        self, pool: Pool, *, force: bool, limit: int = 500
+    ) -> tuple[list[str], bool]:
+        """Delete a part of the pool: the numbers dropped, and whether there is more to do.
+
+        Raises `PoolInUse` with the number of live leases unless forced. Safe to repeat.
+        """
+        at = self._shards.pool(pool.id)
+        reply = await _DELETE.run(
+            self._shards.execute,
+            {
+                "conf": at.conf,
+                "leased": at.leased,
+                "holders": at.holders,
+                "numbers": at.numbers,
+                "shelves": at.shelves,
+                "stats": at.stats,
+                "events": at.shard.events,
+                "due": at.shard.due,
+                "drained": at.drained,
+                "pools": at.shard.pools,
+                "free": at.free,
+                "past": at.past,
+                "visitors": at.visitors,
+                "given_now": self._shards.clock(),
+                "pool_id": pool.id,
+                "window": pool.window_ms,
+                "force": int(force),
+                "limit": limit,
+            },
+        )
+        if reply[0] == b"IN_USE":
+            live = int(reply[1])
+            message = f"{live} visitors hold numbers of this pool; delete with force to cut them."
+            raise PoolInUse(message, extra={"live_leases": live})
+        if reply[0] == b"GONE":
+            return [], False
+        return [number.decode() for number in reply[1:]], reply[0] == b"MORE"
+
+
+_LISTS = (
+    "destinations",
+    "overflow_numbers",
+    "allowed_origins",
+    "marketing_fields",
+    "traffic_sources",
+)
+
+
+def _dump(pool: Pool) -> bytes:
+    return orjson.dumps(
+        {
+            "id": pool.id,
+            "key": pool.key,
+            "created_at": pool.created_at,
+            "settings": pool.settings,
+        }
+    )
+
+
+def _load(doc: str, *, revision: int) -> Pool:
+    record = orjson.loads(doc)
+    settings = record["settings"]
+    return Pool(
+        id=record["id"],
+        key=record["key"],
+        revision=revision,
+        created_at=record["created_at"],
+        settings=PoolSettings(
+            **{
+                **settings,
+                **{name: tuple(settings[name]) for name in _LISTS},
+                "selection": Selection(settings["selection"]),
+                "format": Format(settings["format"]),
+                "number_type": PoolNumberType(settings["number_type"]),
+            }
+        ),
+    )

@@ -1,0 +1,233 @@
+"""Load the Lua scripts, check their headers, run them.
+
+A script file is one atomic operation. Its first lines are its header:
+
+    local leased = KEYS[1]            -- ZSET number -> deadline, ms
+    local idle   = tonumber(ARGV[2])  -- idle limit, ms
+    -- rows      = ARGV[3...]         -- destination, previous number: two values a row
+
+The header is parsed, so Python calls by keyword and a wrong set of keywords raises before
+anything is sent. `--@include lib/name` pulls in a fragment once; a fragment that uses names of
+the including script says so with `--@needs name name`, which is checked too.
+
+Scripts are run by EVALSHA; on NOSCRIPT (restart, failover, `SCRIPT FLUSH`) by plain EVAL with the
+same keys, so the same node runs and caches it. Every script is safe to run twice: the reply may
+be lost on the way and the client may send it again.
+"""
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+from dni_allocator.domain.errors import ScriptContractError
+
+Value = str | bytes | int
+Reply = list[bytes]
+Execute = Callable[..., Awaitable[object]]
+"""Send one command, return its reply; raises `NoScript` where the server says NOSCRIPT."""
+
+_DECLARATION = re.compile(
+    r"^local (?P<name>\w+)\s*=\s*(?:tonumber\()?(?P<kind>KEYS|ARGV)\[(?P<index>\d+)\]\)?"
+    r"\s*-- (?P<meaning>\S.*)$",
+)
+_VARIADIC = re.compile(r"^-- (?P<name>\w+)\s*=\s*ARGV\[(?P<index>\d+)\.\.\.\]\s*-- \S.*$")
+_INCLUDE = re.compile(r"^--@include (?P<path>[\w/]+)$")
+_NEEDS = re.compile(r"^--@needs (?P<names>[\w ]+)$")
+
+
+class NoScript(Exception):
+    """The server does not have this script in its cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One operation: its flattened source and what it must be called with."""
+
+    name: str
+    source: str
+    sha: str
+    keys: tuple[str, ...]
+    args: tuple[str, ...]
+    rest: str | None
+
+    def pack(self, values: Mapping[str, Value], rest: Sequence[Value] = ()) -> list[Value]:
+        """Put keyword values into the order of the header: key count, keys, arguments.
+
+        Raises `ScriptContractError` when a name is missing or unknown.
+        """
+        try:
+            packed: list[Value] = [len(self.keys)]
+            packed.extend([values[name] for name in self.keys])
+            packed.extend([values[name] for name in self.args])
+        except KeyError as missing:
+            message = f"{self.name}: {missing} is missing"
+            raise ScriptContractError(message) from missing
+        if len(values) != len(self.keys) + len(self.args):
+            unknown = sorted(set(values) - {*self.keys, *self.args})
+            message = f"{self.name}: takes no {unknown}"
+            raise ScriptContractError(message)
+        if rest and self.rest is None:
+            message = f"{self.name}: takes no rows"
+            raise ScriptContractError(message)
+        packed.extend(rest)
+        return packed
+
+    def bind(self, fixed: Mapping[str, Value]) -> "Bound":
+        """Fill in what stays the same over many calls; the rest is given with each call."""
+        names = (*self.keys, *self.args)
+        unknown = sorted(set(fixed) - set(names))
+        if unknown:
+            message = f"{self.name}: takes no {unknown}"
+            raise ScriptContractError(message)
+        return Bound(
+            script=self,
+            packed=[len(self.keys), *(fixed.get(name, "") for name in names)],
+            places={name: at for at, name in enumerate(names, start=1) if name not in fixed},
+        )
+
+    async def run(
+        self,
+        execute: Execute,
+        values: Mapping[str, Value],
+        rest: Sequence[Value] = (),
+    ) -> Reply:
+        """Run the script and return its reply, `{STATUS, strings…}` as bytes.
+
+        One round trip (two after the server lost its script cache). Safe to repeat.
+        """
+        return await self.send(execute, self.pack(values, rest))
+
+    async def send(self, execute: Execute, packed: Sequence[Value]) -> Reply:
+        """Run with values that are in order already; see `run`."""
+        try:
+            reply = await execute("EVALSHA", self.sha, *packed)
+        except NoScript:
+            reply = await execute("EVAL", self.source, *packed)
+        if not isinstance(reply, list) or not reply:
+            message = f"{self.name}: replied {type(reply).__name__}, not a list"
+            raise ScriptContractError(message)
+        return reply
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A script with some of its values filled in: a third of the cost of naming all each time."""
+
+    script: Script
+    packed: list[Value]
+    places: Mapping[str, int]
+
+    async def run(
+        self, execute: Execute, values: Mapping[str, Value], rest: Sequence[Value] = ()
+    ) -> Reply:
+        """Run with the remaining values. Raises `ScriptContractError` unless all are given."""
+        packed = self.packed.copy()
+        places = self.places
+        if len(values) != len(places):
+            message = f"{self.script.name}: wants {sorted(places)}, was given {sorted(values)}"
+            raise ScriptContractError(message)
+        try:
+            for name, value in values.items():
+                packed[places[name]] = value
+        except KeyError as unknown:
+            message = f"{self.script.name}: takes no {unknown} with each call"
+            raise ScriptContractError(message) from unknown
+        packed += rest
+        return await self.script.send(execute, packed)
+
+
+def load(name: str, *, root: Traversable | None = None) -> Script:
+    """Read `<name>.lua` below `root` (default: this package's scripts) and parse its header.
+
+    Raises `ScriptContractError` naming file and line for a gap in the numbering, a name declared
+    twice, a missing, repeated or circular include, and an unmet `--@needs`.
+    """
+    root = root if root is not None else files(__package__) / "lua"
+    parser = _Parser(root=root)
+    parser.read(f"{name}.lua", trail=())
+    return parser.script(name)
+
+
+class _Parser:
+    """State of one load: flattened lines and the header so far."""
+
+    def __init__(self, *, root: Traversable) -> None:
+        self._root = root
+        self._lines: list[str] = []
+        self._names: dict[str, tuple[str, int]] = {}
+        self._rest: tuple[str, int] | None = None
+        self._included: set[str] = set()
+
+    def read(self, path: str, *, trail: tuple[str, ...]) -> None:
+        if path in trail:
+            message = f"{path}: included in a circle: {' > '.join((*trail, path))}"
+            raise ScriptContractError(message)
+        if path in self._included:
+            return
+        self._included.add(path)
+        file = self._root.joinpath(path)
+        if not file.is_file():
+            message = f"{path}: no such script (wanted by {trail[-1] if trail else 'the loader'})"
+            raise ScriptContractError(message)
+        for line_number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
+            where = f"{path}:{line_number}"
+            if include := _INCLUDE.match(line):
+                self.read(f"{include['path']}.lua", trail=(*trail, path))
+                continue
+            if needs := _NEEDS.match(line):
+                self._check_needs(needs["names"].split(), where=where)
+            else:
+                self._read_line(line, where=where, is_fragment=bool(trail))
+            self._lines.append(line)
+
+    def _read_line(self, line: str, *, where: str, is_fragment: bool) -> None:
+        declared, code = _DECLARATION.match(line), line.partition("--")[0]
+        if declared and not is_fragment:
+            self._declare(declared, where=where)
+        elif variadic := _VARIADIC.match(line):
+            self._rest = (variadic["name"], int(variadic["index"]))
+        elif "KEYS[" in code or (is_fragment and "ARGV[" in code):
+            message = f"{where}: KEYS (in a fragment, ARGV too) is read outside the header"
+            raise ScriptContractError(message)
+
+    def _declare(self, declared: re.Match[str], *, where: str) -> None:
+        name = declared["name"]
+        if name in self._names:
+            message = f"{where}: {name} is declared twice"
+            raise ScriptContractError(message)
+        self._names[name] = (declared["kind"], int(declared["index"]))
+
+    def _check_needs(self, names: Sequence[str], *, where: str) -> None:
+        missing = [name for name in names if name not in self._names]
+        if missing:
+            message = f"{where}: the including script does not declare {', '.join(missing)}"
+            raise ScriptContractError(message)
+
+    def _ordered(self, kind: str, name: str) -> tuple[str, ...]:
+        numbered = sorted((at, key) for key, (its, at) in self._names.items() if its == kind)
+        if [at for at, _ in numbered] != list(range(1, len(numbered) + 1)):
+            message = f"{name}.lua: {kind} is not numbered 1 to {len(numbered)}"
+            raise ScriptContractError(message)
+        return tuple(key for _, key in numbered)
+
+    def script(self, name: str) -> Script:
+        keys, args = self._ordered("KEYS", name), self._ordered("ARGV", name)
+        if not keys:
+            message = f"{name}.lua: declares no key, so a cluster could not route it"
+            raise ScriptContractError(message)
+        if self._rest is not None and self._rest[1] != len(args) + 1:
+            message = f"{name}.lua: {self._rest[0]} must begin at ARGV[{len(args) + 1}]"
+            raise ScriptContractError(message)
+        source = "\n".join(self._lines) + "\n"
+        return Script(
+            name=name,
+            source=source,
+            # The sha is Redis' name for a script, not a security measure.
+            sha=hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest(),
+            keys=keys,
+            args=args,
+            rest=self._rest[0] if self._rest else None,
+        )

@@ -1,0 +1,254 @@
+"""The forwarder: a lane for each active endpoint × shard, and the housekeeping around them.
+
+Several processes share the work: each announces itself, takes its even share of the lanes by their
+locks, and takes over from one that has died when its locks run out. None is needed for `/assign`
+to work. Knows neither Redis nor HTTP: see `webhooks.ports` and `webhooks.transport`.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+import structlog
+
+from dni_allocator.domain.errors import EditConflict, EndpointUnknown, StoreUnavailable
+from dni_allocator.domain.webhook import Endpoint
+from dni_allocator.webhooks.gate import Gate
+from dni_allocator.webhooks.lane import Lane
+from dni_allocator.webhooks.ports import (
+    Attempt,
+    EndpointsPort,
+    Observe,
+    OutboxPort,
+    Pace,
+    PresencePort,
+)
+from dni_allocator.webhooks.transport import Transport
+
+_LOG: Final = structlog.get_logger(__name__)
+_BLOCK_MS: Final = 500
+_NEWS_PAUSE_S: Final = 0.05
+_STORE_PAUSE_S: Final = 0.5
+
+
+def _unobserved(_: Attempt) -> None:
+    pass
+
+
+class Forwarder:
+    """One forwarder process. `outboxes`: one for each shard.
+
+    `token` names the process to the others and must be unguessable and new at every start.
+    `clock` never goes back; `wall` is seconds since 1970; `random` gives numbers in [0, 1).
+    """
+
+    def __init__(
+        self,
+        *,
+        outboxes: Sequence[OutboxPort],
+        endpoints: EndpointsPort,
+        presence: PresencePort,
+        transport: Transport,
+        token: str | None = None,
+        pace: Pace | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        random: Callable[[], float] | None = None,
+        observe: Observe = _unobserved,
+    ) -> None:
+        self._outboxes = outboxes
+        self._endpoints = endpoints
+        self._presence = presence
+        self._transport = transport
+        self._token = token or secrets.token_urlsafe(16)
+        self._pace = pace or Pace()
+        self._clock = clock
+        self._wall = wall
+        self._random = random or secrets.SystemRandom().random
+        self._observe = observe
+        self._gates: dict[str, Gate] = {}
+        self._lanes: dict[tuple[str, int], Lane] = {}
+        self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._gone: dict[str, Endpoint] = {}
+        self._missing: dict[str, Endpoint] = {}
+        self._share = 0
+        self._store_down = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Deliver until `stop` is set; then finish what is in flight and return.
+
+        Nothing the store or a receiver does ends it sooner: an outage of the store is logged once
+        and waited out.
+        """
+        watchers = [asyncio.create_task(self._watch(box, stop)) for box in self._outboxes]
+        housekeeping = asyncio.create_task(self._keep_house(stop))
+        try:
+            while not stop.is_set():
+                try:
+                    await self._refresh()
+                    self._on_store(None)
+                except StoreUnavailable as error:
+                    self._on_store(error)
+                await _wait(stop, self._pace.refresh_s)
+        finally:
+            await self._stop(watchers, housekeeping)
+
+    # --- endpoints and lanes -------------------------------------------------------------------
+
+    async def _refresh(self) -> None:
+        await self._follow_answers()
+        active = {one.id: one for one in await self._endpoints.all() if one.state == "active"}
+        for key in [key for key, task in self._tasks.items() if task.done()]:
+            self._drop(key)
+        for key, lane in self._lanes.items():
+            if key[0] not in active:
+                lane.end()
+        for endpoint in active.values():
+            for outbox in self._outboxes:
+                self._open_lane(endpoint, outbox)
+        for endpoint_id in [one for one in self._gates if one not in active]:
+            del self._gates[endpoint_id]
+        alive = await self._presence.announce(self._token, ttl_ms=self._pace.lock_ttl_ms)
+        lanes = len(active) * len(self._outboxes)
+        self._share = -(-lanes // max(1, alive))
+        for lane in [lane for lane in self._lanes.values() if lane.held][self._share :]:
+            lane.give_up()
+
+    def _open_lane(self, endpoint: Endpoint, outbox: OutboxPort) -> None:
+        key = (endpoint.id, outbox.shard)
+        if key in self._lanes:
+            self._lanes[key].endpoint = endpoint
+            return
+        pace = self._pace
+        gate = self._gates.setdefault(
+            endpoint.id,
+            Gate(
+                clock=self._clock,
+                random=self._random,
+                concurrency=pace.concurrency,
+                most_failures=pace.most_failures,
+                first_pause_s=pace.first_pause_s,
+                longest_pause_s=pace.longest_pause_s,
+            ),
+        )
+        lane = Lane(
+            endpoint,
+            outbox=outbox,
+            gate=gate,
+            transport=self._transport,
+            token=self._token,
+            pace=pace,
+            clock=self._clock,
+            wall=self._wall,
+            random=self._random,
+            may_take=self._may_take,
+            on_gone=self._on_gone,
+            on_missing=self._on_missing,
+            on_store=self._on_store,
+            observe=self._observe,
+        )
+        self._lanes[key] = lane
+        self._tasks[key] = asyncio.create_task(lane.run())
+
+    def _drop(self, key: tuple[str, int]) -> None:
+        task = self._tasks.pop(key)
+        del self._lanes[key]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # A bug of ours. The lane is opened anew; its events are still in the outbox.
+            _LOG.error("lane broke", endpoint=key[0], shard=key[1], exc_info=error)
+
+    def _may_take(self) -> bool:
+        return sum(lane.held for lane in self._lanes.values()) < self._share
+
+    def _on_gone(self, endpoint: Endpoint) -> None:
+        self._gone[endpoint.id] = endpoint
+        for (endpoint_id, _), lane in self._lanes.items():
+            if endpoint_id == endpoint.id:
+                lane.end()
+
+    def _on_missing(self, endpoint: Endpoint) -> None:
+        self._missing[endpoint.id] = endpoint
+
+    def _on_store(self, error: StoreUnavailable | None) -> None:
+        if error is not None and not self._store_down:
+            _LOG.warning("the store is away, deliveries wait", detail=error.detail)
+        elif error is None and self._store_down:
+            _LOG.info("the store is back")
+        self._store_down = error is not None
+
+    async def _follow_answers(self) -> None:
+        """Write down what answers said of endpoints: 410 disables, lost positions are made anew."""
+        for endpoint in list(self._gone.values()):
+            wanted = replace(endpoint, state="disabled", disabled_reason="answered 410 Gone")
+            try:
+                await self._endpoints.replace(endpoint, wanted)
+                _LOG.warning("endpoint disabled: it answered 410 Gone", endpoint=endpoint.id)
+            except (EditConflict, EndpointUnknown):
+                # An edit came in between: the edited endpoint gets its own chance.
+                _LOG.info("endpoint edited since it answered 410", endpoint=endpoint.id)
+            del self._gone[endpoint.id]
+        for endpoint in list(self._missing.values()):
+            await self._endpoints.heal(endpoint.id)
+            del self._missing[endpoint.id]
+
+    # --- around the lanes ----------------------------------------------------------------------
+
+    async def _watch(self, outbox: OutboxPort, stop: asyncio.Event) -> None:
+        """Wake the shard's lanes when its outbox grows: one blocked read for all endpoints."""
+        seen = "0-0"
+        while not stop.is_set():
+            try:
+                newest = await outbox.waiting_for_news(after=seen, block_ms=_BLOCK_MS)
+            except StoreUnavailable as error:
+                self._on_store(error)
+                await _wait(stop, _STORE_PAUSE_S)
+                continue
+            if newest == seen:
+                continue
+            seen = newest
+            for (_, shard), lane in self._lanes.items():
+                if shard == outbox.shard:
+                    lane.notice()
+            # Under load one look tells of many events.
+            await _wait(stop, _NEWS_PAUSE_S)
+
+    async def _keep_house(self, stop: asyncio.Event) -> None:
+        pace = self._pace
+        while not stop.is_set():
+            try:
+                for outbox in self._outboxes:
+                    while await outbox.trim(keep=pace.keep, keep_for_ms=pace.keep_for_ms):
+                        pass
+                    for endpoint_id in list(self._gates):
+                        await outbox.forget_dead_letters(
+                            endpoint_id, keep_for_ms=pace.keep_dead_letters_ms
+                        )
+            except StoreUnavailable as error:
+                self._on_store(error)
+            await _wait(stop, pace.housekeeping_s)
+
+    async def _stop(
+        self, watchers: Sequence[asyncio.Task[None]], housekeeping: asyncio.Task[None]
+    ) -> None:
+        for lane in self._lanes.values():
+            lane.end()
+        ending = [*self._tasks.values(), *watchers, housekeeping]
+        _, late = await asyncio.wait(ending, timeout=self._pace.stop_s)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
+        try:
+            await self._presence.leave(self._token)
+        except StoreUnavailable as error:
+            self._on_store(error)
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,124 @@
+"""What the forwarder needs of others: the store's side is `store.outbox`, `store.endpoints`."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dni_allocator.domain.delivery import Batch, Settlement
+from dni_allocator.domain.webhook import Endpoint, Verdict
+
+
+class OutboxPort(Protocol):
+    """One shard's outbox; documented at `store.outbox.Outbox`."""
+
+    @property
+    def shard(self) -> int:
+        """Its number."""
+        ...
+
+    async def lock(self, endpoint_id: str, *, token: str, ttl_ms: int) -> bool:
+        """Take or renew the right to serve an endpoint."""
+        ...
+
+    async def unlock(self, endpoint_id: str, *, token: str) -> None:
+        """Give it back."""
+        ...
+
+    async def read(
+        self,
+        endpoint_id: str,
+        *,
+        token: str,
+        after: str,
+        limit: int,
+        most_due: int,
+        busy: Iterable[str],
+    ) -> Batch | None:
+        """What to send next."""
+        ...
+
+    async def settle(
+        self, endpoint_id: str, *, token: str, settlements: Sequence[Settlement], position: str
+    ) -> bool:
+        """Write down what became of it."""
+        ...
+
+    async def trim(self, *, keep: int, keep_for_ms: int) -> int:
+        """Drop what nobody needs any more."""
+        ...
+
+    async def forget_dead_letters(self, endpoint_id: str, *, keep_for_ms: int) -> int:
+        """Drop dead letters nobody asked for."""
+        ...
+
+    async def waiting_for_news(self, *, after: str, block_ms: int) -> str:
+        """Block until there is something new."""
+        ...
+
+
+class EndpointsPort(Protocol):
+    """The endpoint records; documented at `store.endpoints.Endpoints`."""
+
+    async def all(self) -> list[Endpoint]:
+        """All of them."""
+        ...
+
+    async def replace(self, seen: Endpoint, wanted: Endpoint) -> None:
+        """Write an edited one."""
+        ...
+
+    async def heal(self, endpoint_id: str) -> None:
+        """Make missing positions."""
+        ...
+
+
+class PresencePort(Protocol):
+    """Which forwarders live; documented at `store.outbox.Presence`."""
+
+    async def announce(self, token: str, *, ttl_ms: int) -> int:
+        """Say that we live; how many do."""
+        ...
+
+    async def leave(self, token: str) -> None:
+        """Say that we stop."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One delivery attempt, for metrics and the attempt log."""
+
+    endpoint_id: str
+    event_id: str
+    number_of_attempt: int
+    verdict: Verdict
+    status: int | None
+    failure: str
+    seconds: float
+
+
+Observe = Callable[[Attempt], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The forwarder's times and amounts; the defaults are for production.
+
+    `lock_ttl_ms`: a dead forwarder's work is taken over after so long. `refresh_s`: how soon edits
+    of endpoints are followed. `keep`, `keep_for_ms`: what the outbox of a shard keeps for replay
+    behind all endpoints. `stop_s`: how long requests in flight may take when stopping.
+    """
+
+    lock_ttl_ms: int = 10_000
+    refresh_s: float = 1.0
+    concurrency: int = 32
+    read_ahead: int = 400
+    commit_s: float = 0.02
+    most_failures: int = 5
+    first_pause_s: float = 5.0
+    longest_pause_s: float = 300.0
+    housekeeping_s: float = 10.0
+    keep: int = 100_000
+    keep_for_ms: int = 3 * 24 * 3600 * 1000
+    keep_dead_letters_ms: int = 30 * 24 * 3600 * 1000
+    stop_s: float = 20.0
