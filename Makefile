@@ -16,7 +16,7 @@ LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3
 	pyproject.toml --group build --extra postgresql
 
 .PHONY: help run test check check-format check-lint check-types check-imports check-openapi \
-	check-tag openapi format browser lock clean
+	check-tag openapi format parts lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -24,7 +24,7 @@ help: ## List the targets
 run: $(VENV)/.ready-run ## Start everything: Valkey, service, forwarder, sink and the demo page
 	$(BIN)/dni-allocator demo $(ARGS)
 
-test: $(VENV)/.ready-dev browser ## Run all tests, in a real browser too
+test: $(VENV)/.ready-dev parts ## Run all tests, in a real browser too
 	$(BIN)/python -m pytest --numprocesses=$(WORKERS) $(ARGS)
 
 check: check-format check-lint check-types check-imports check-openapi check-tag ## Lint, types, imports, generated files
@@ -54,8 +54,8 @@ format: $(VENV)/.ready-dev ## Let ruff format and mend the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-browser: $(VENV)/.ready-dev ## Install a Chromium for the tests where there is none
-	@$(BIN)/python -m tests.support.browser
+parts: $(VENV)/.ready-dev ## Install a Chromium and a PostgreSQL for the tests where there is none
+	@$(BIN)/python -m tests.support.parts
 
 lock: $(VENV)/.ready-dev ## Pin the dependencies anew; UPGRADE=--upgrade for the newest
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(LOCK) --output-file requirements.lock

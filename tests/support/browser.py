@@ -1,16 +1,17 @@
 """A real Chromium for the tests: finding it, and installing one where there is none.
 
-`python -m tests.support.browser` makes sure of it and prints its path; `make test` calls that.
+`tests.support.parts` makes sure of it before the tests run.
 """
 
 import os
-import platform
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
+
+from tests.support import debian
 
 # DNI_TEST_CHROMIUM names another one.
 _SETTING = "DNI_TEST_CHROMIUM"
@@ -28,13 +29,15 @@ def chromium_path() -> Path:
         NoBrowserError: There is none that runs.
     """
     named = os.environ.get(_SETTING)
-    for program in (named,) if named else (*_PROGRAMS, _playwright_chromium()):
+    for program in (named,) if named else _PROGRAMS:
         found = shutil.which(program)
         if found is not None and _runs(found):
             return Path(found)
+    if not named and _runs(own := _playwright_chromium()):
+        return Path(own)
     raise NoBrowserError(
         f"no Chromium runs here ({named or 'neither on the PATH nor from Playwright'}); "
-        f"`make browser` installs one, {_SETTING} names one"
+        f"`make parts` installs one, {_SETTING} names one"
     )
 
 
@@ -51,26 +54,14 @@ def ensure_chromium() -> Path:
     except NoBrowserError:
         if os.environ.get(_SETTING):
             raise
-    is_root = os.geteuid() == 0
     # Ubuntu's package of that name is only a door to a snap, which containers cannot open.
-    if is_root and _distribution() == "debian":
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "chromium"]
-        _run(["apt-get", "update", "--quiet"], environment=environment)
-        _run(install, environment=environment)
+    if debian.can_install() and debian.distribution() == "debian":
+        debian.install("chromium")
     else:
-        with_libraries = ["--with-deps"] if is_root and sys.platform == "linux" else []
-        _run([sys.executable, "-m", "playwright", "install", *with_libraries, "chromium"])
+        is_root_on_linux = os.geteuid() == 0 and sys.platform == "linux"
+        with_libraries = ["--with-deps"] if is_root_on_linux else []
+        debian.run([sys.executable, "-m", "playwright", "install", *with_libraries, "chromium"])
     return chromium_path()
-
-
-def _run(command: list[str], *, environment: dict[str, str] | None = None) -> None:
-    # What an installer says goes to stderr: stdout is for the path.
-    result = subprocess.run(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False
-    )
-    if result.returncode != 0:
-        raise NoBrowserError(f"`{' '.join(command)}` failed with code {result.returncode}")
 
 
 def _runs(program: str) -> bool:
@@ -87,17 +78,3 @@ def _runs(program: str) -> bool:
 def _playwright_chromium() -> str:
     with sync_playwright() as playwright:
         return playwright.chromium.executable_path
-
-
-def _distribution() -> str:
-    try:
-        return platform.freedesktop_os_release()["ID"]
-    except OSError:
-        return ""
-
-
-if __name__ == "__main__":
-    try:
-        print(ensure_chromium())  # noqa: T201 -- the answer of a command
-    except NoBrowserError as error:
-        sys.exit(str(error))

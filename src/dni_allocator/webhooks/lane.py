@@ -33,7 +33,6 @@ from dni_allocator.webhooks.signing import sign
 from dni_allocator.webhooks.transport import Transport
 
 _LOG: Final = structlog.get_logger(__name__)
-_LONGEST_WAIT_S: Final = 2.0
 _MOST_DUE: Final = 64
 _STORE_PAUSE_S: Final = 0.2
 
@@ -132,7 +131,7 @@ class Lane:
                     self.held = False
                     self._yielding = False
             if not self._end.is_set():
-                await _wait(self._end, min(self._pace.lock_ttl_ms / 10_000, _LONGEST_WAIT_S))
+                await _wait(self._end, min(self._pace.lock_ttl_ms / 10_000, self._pace.idle_s))
 
     # --- the circle ----------------------------------------------------------------------------
 
@@ -243,8 +242,8 @@ class Lane:
         for entry in reversed(batch.due):
             self._retrying.add(entry.id)
             self._ready.appendleft(entry)
-        wait_s = _LONGEST_WAIT_S if batch.next_due_ms is None else batch.next_due_ms / 1000
-        self._next_due = self._clock() + min(wait_s, _LONGEST_WAIT_S)
+        wait_s = self._pace.idle_s if batch.next_due_ms is None else batch.next_due_ms / 1000
+        self._next_due = self._clock() + min(wait_s, self._pace.idle_s)
         return True
 
     def _start_ready(self) -> None:
@@ -269,7 +268,7 @@ class Lane:
                 return
 
     def _idle_s(self) -> float:
-        wait_s = min(_LONGEST_WAIT_S, self._pace.lock_ttl_ms / 3000)
+        wait_s = min(self._pace.idle_s, self._pace.lock_ttl_ms / 3000)
         if self._in_flight and (self._done or self._settled):
             wait_s = min(wait_s, self._pace.commit_s)
         if self._ready:

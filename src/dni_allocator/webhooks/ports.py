@@ -106,7 +106,8 @@ class Pace:
 
     `lock_ttl_ms`: a dead forwarder's work is taken over after so long. `refresh_s`: how soon edits
     of endpoints are followed. `keep`, `keep_for_ms`: what the outbox of a shard keeps for replay
-    behind all endpoints. `stop_s`: how long requests in flight may take when stopping.
+    behind all endpoints. `idle_s`: how often an idle lane looks for due
+    retries. `stop_s`: how long requests in flight may take when stopping.
     """
 
     lock_ttl_ms: int = 10_000
@@ -114,6 +115,7 @@ class Pace:
     concurrency: int = 32
     read_ahead: int = 400
     commit_s: float = 0.02
+    idle_s: float = 2.0
     most_failures: int = 5
     first_pause_s: float = 5.0
     longest_pause_s: float = 300.0
