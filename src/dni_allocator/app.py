@@ -16,6 +16,7 @@ from dni_allocator.api.edge import Edge
 from dni_allocator.api.openapi import describe
 from dni_allocator.api.routes import attribution, health, numbers, pools, tag, webhooks
 from dni_allocator.domain.errors import StoreUnavailable
+from dni_allocator.metrics import Metrics
 from dni_allocator.services.access import Access
 from dni_allocator.services.allocation import Allocation
 from dni_allocator.services.attribution import AttributionService
@@ -36,6 +37,7 @@ from dni_allocator.store.secrets import SecretStore
 from dni_allocator.store.shards import Shards, check_layout, redis_time
 from dni_allocator.webhooks.forwarder import Forwarder
 from dni_allocator.webhooks.guard import parse_networks
+from dni_allocator.webhooks.ports import Attempt
 from dni_allocator.webhooks.transport import HttpTransport
 
 log = structlog.get_logger(__name__)
@@ -74,6 +76,7 @@ class App:
         self._options = options or Options()
         self._connection = Connection(settings.redis_url, timeout_s=settings.redis_timeout_s)
         self._prepared = False
+        self.metrics = Metrics(version=__version__)
         # Scripts of the hot path share one connection; bulky administration has a pool of its own,
         # so that an import of numbers delays no page.
         self._directory = Directory(self._pipelined)
@@ -84,7 +87,9 @@ class App:
         self.services = self._build_services()
         self._health = self.services.health
         self.api = self._build_api()
-        self._edge: ASGIApp = Edge(allocation=self.services.allocation, rest=self.api)
+        self._edge: ASGIApp = Edge(
+            allocation=self.services.allocation, metrics=self.metrics, rest=self.api
+        )
 
     @property
     def health(self) -> Health:
@@ -103,6 +108,7 @@ class App:
             pools=self._pools,
             leases=self._leases,
             directory=self._directory,
+            metrics=self.metrics,
             interval_s=interval_s,
         )
 
@@ -146,8 +152,12 @@ class App:
                 endpoints=EndpointStore(self._execute, shards=self._settings.shards),
                 presence=Presence(self._execute),
                 transport=transport,
+                observe=self._observe,
             )
             await forwarder.run(stop)
+
+    def _observe(self, attempt: Attempt) -> None:
+        self.metrics.deliveries[attempt.endpoint_id, attempt.verdict.value] += 1
 
     async def _execute(self, *command: str | bytes | int) -> object:
         if not self._prepared:
@@ -208,6 +218,7 @@ class App:
         )
         api.state.services = self.services
         api.state.public_url = self._settings.public_url
+        api.state.metrics = self.metrics
         errors.install(api)
         for room in (health, pools, numbers, attribution, webhooks, tag):
             api.include_router(room.router)

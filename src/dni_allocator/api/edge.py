@@ -6,8 +6,9 @@ middleware and no framework. The body is JSON whatever the content type says: a 
 """
 
 from collections.abc import Awaitable, Callable, Iterable
-from http import HTTPStatus
-from typing import TypeVar
+from functools import lru_cache
+from time import perf_counter
+from typing import TypedDict, TypeVar
 
 import orjson
 import structlog
@@ -26,6 +27,7 @@ from dni_allocator.domain.errors import BodyTooLarge, DniError, InvalidRequest
 from dni_allocator.domain.lease import Alive, Answer, Assignment, Leased, Overflow
 from dni_allocator.domain.number import Formats, parse_number
 from dni_allocator.domain.pool import Format, Pool
+from dni_allocator.metrics import Metrics
 from dni_allocator.services.allocation import Allocation, Page
 
 log = structlog.get_logger(__name__)
@@ -37,6 +39,7 @@ Handler = Callable[[bytes, str | None], Awaitable[tuple[int, bytes, Headers]]]
 Body = TypeVar("Body", bound=BaseModel)
 
 _JSON: Headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+_GONE = b'{"gone":true}'
 _PREFLIGHT: Headers = [
     (b"access-control-allow-origin", b"*"),
     (b"access-control-allow-methods", b"POST"),
@@ -48,8 +51,9 @@ _PREFLIGHT: Headers = [
 class Edge:
     """ASGI application: `/assign`, `/heartbeat`, `/close`; the rest is passed on."""
 
-    def __init__(self, *, allocation: Allocation, rest: ASGIApp) -> None:
+    def __init__(self, *, allocation: Allocation, metrics: Metrics, rest: ASGIApp) -> None:
         self._allocation = allocation
+        self._metrics = metrics
         self._rest = rest
         self._handlers: dict[str, Handler] = {
             "/assign": self._assign,
@@ -67,36 +71,45 @@ class Edge:
         if method == "OPTIONS":
             await _respond(send, 204, b"", _PREFLIGHT)
             return
-        origin = _header(scope["headers"], b"origin")
+        call = scope["path"][1:]
+        origin, length = _origin_and_length(scope["headers"])
+        outcome = "ok"
         try:
-            body = await _read(receive, scope["headers"])
+            body = await _read(receive, length)
             if body is None:
                 return
             status, answer, headers = await handler(body, origin)
+            if answer is _GONE:
+                outcome = "gone"
         except DniError as error:
             status, answer, more = problem_of(error)
-            headers = _problem_headers(more)
+            headers, outcome = _problem_headers(more), error.code
         except Exception as error:
-            log.exception("request.failed", path=scope["path"], exc_info=error)
+            log.exception("request.failed", call=call, exc_info=error)
             status, answer, headers = 500, internal_problem(), _problem_headers({})
+            outcome = "internal-error"
+        self._metrics.calls[call, outcome] += 1
         await _respond(send, status, answer, headers)
 
     async def _assign(self, body: bytes, origin: str | None) -> tuple[int, bytes, Headers]:
         asked = _parse(AssignBody, body)
+        began = perf_counter()
         page = Page(
             visitor_id=asked.visitor_id,
             page_id=asked.page_id,
             destinations=asked.destinations,
-            previous={
-                destination: number for destination, number in asked.previous.items() if number
-            },
+            previous={place: number for place, number in asked.previous.items() if number},
             url=asked.url,
             referrer=asked.referrer,
             fields=asked.fields,
             keep_data=asked.consent != "none",
         )
         pool, assignment = await self._allocation.assign(page, site_key=asked.key, origin=origin)
-        return 200, orjson.dumps(assignment_json(assignment, pool=pool)), _allow(origin)
+        answer = assignment_json(assignment, pool=pool)
+        self._metrics.assign_durations.observe(perf_counter() - began)
+        for row in answer["numbers"]:
+            self._metrics.assigned[pool.id, row["status"], row["reason"]] += 1
+        return 200, orjson.dumps(answer), _allow(origin)
 
     async def _heartbeat(self, body: bytes, origin: str | None) -> tuple[int, bytes, Headers]:
         asked = _parse(PageBody, body)
@@ -105,7 +118,7 @@ class Edge:
         )
         if isinstance(alive, Alive):
             return 200, orjson.dumps({"expires_in_s": alive.expires_in_ms // 1000}), _allow(origin)
-        return 200, b'{"gone":true}', _allow(origin)
+        return 200, _GONE, _allow(origin)
 
     async def _close(self, body: bytes, origin: str | None) -> tuple[int, bytes, Headers]:
         asked = _parse(PageBody, body)
@@ -115,7 +128,29 @@ class Edge:
         return 204, b"", _allow(origin)
 
 
-def assignment_json(assignment: Assignment, *, pool: Pool) -> dict[str, object]:
+class NumberJson(TypedDict):
+    """`AssignedNumberOut`, as it is built on the hot path."""
+
+    destination: str
+    number: str
+    display: str
+    formats: Formats
+    status: str
+    reason: str
+    expires_in_s: int | None
+    lease_id: str | None
+
+
+class AssignmentJson(TypedDict):
+    """`AssignOut`, as it is built on the hot path."""
+
+    visitor_id: str
+    page_id: str
+    heartbeat_s: int | None
+    numbers: list[NumberJson]
+
+
+def assignment_json(assignment: Assignment, *, pool: Pool) -> AssignmentJson:
     """An assignment as `AssignOut` describes it."""
     return {
         "visitor_id": assignment.visitor_id,
@@ -125,7 +160,7 @@ def assignment_json(assignment: Assignment, *, pool: Pool) -> dict[str, object]:
     }
 
 
-def _number_json(answer: Answer, *, pool: Pool) -> dict[str, object]:
+def _number_json(answer: Answer, *, pool: Pool) -> NumberJson:
     expires_in_s: int | None = None
     lease_id: str | None = None
     if isinstance(answer, Leased):
@@ -179,10 +214,9 @@ def _parse(model: type[Body], body: bytes) -> Body:
         raise InvalidRequest(detail, extra={"errors": found}) from error
 
 
-async def _read(receive: Receive, headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+async def _read(receive: Receive, declared: int) -> bytes | None:
     """The whole body, or None when the client left. Raises `BodyTooLarge` early."""
-    declared = _header(headers, b"content-length")
-    if declared is not None and declared.isdigit() and int(declared) > LARGEST_BODY:
+    if declared > LARGEST_BODY:
         raise _too_large()
     message = await receive()
     if message["type"] != "http.request":
@@ -204,13 +238,18 @@ def _too_large() -> BodyTooLarge:
     return BodyTooLarge(f"The body is over {LARGEST_BODY} bytes.")
 
 
-def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
-    for key, value in headers:
-        if key == name:
-            return value.decode("latin-1")
-    return None
+def _origin_and_length(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str | None, int]:
+    """The page's origin, None for a caller that is no browser, and the declared body length."""
+    origin, length = None, 0
+    for name, value in headers:
+        if name == b"origin":
+            origin = value.decode("latin-1")
+        elif name == b"content-length" and value.isdigit():
+            length = int(value)
+    return origin, length
 
 
+@lru_cache(maxsize=4096)
 def _allow(origin: str | None) -> Headers:
     """Headers of a good answer: the origin was checked against the pool's list before."""
     if origin is None:
@@ -233,7 +272,7 @@ def _problem_headers(more: dict[str, str]) -> Headers:
 
 
 async def _respond(send: Send, status: int, body: bytes, headers: Headers) -> None:
-    if status != HTTPStatus.NO_CONTENT:
-        headers = [*headers, (b"content-length", str(len(body)).encode())]
+    if body:
+        headers = [*headers, (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

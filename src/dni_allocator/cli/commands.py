@@ -45,18 +45,23 @@ def forward() -> None:
 def sink(
     *,
     secret: Annotated[
-        str, typer.Option(envvar="DNI_SINK_SECRET", help="The endpoint's whsec_… secret.")
+        list[str],
+        typer.Option(envvar="DNI_SINK_SECRET", help="The endpoint's whsec_…; the old one too."),
     ],
     database: Annotated[
         str, typer.Option(envvar="DNI_SINK_DATABASE", help="Any SQLAlchemy URL.")
     ] = "sqlite:///dni-sink.db",
     host: Annotated[str, typer.Option(envvar="DNI_SINK_HOST")] = "127.0.0.1",
     port: Annotated[int, typer.Option(envvar="DNI_SINK_PORT")] = 8001,
+    read_token: Annotated[
+        str | None,
+        typer.Option(envvar="DNI_SINK_READ_TOKEN", help="Wanted as Bearer by GET /events."),
+    ] = None,
 ) -> None:
     """Run the reference downstream store: verify signatures, keep each event once."""
     from dni_allocator.cli.running import run_sink
 
-    run_sink(secret=secret, database=database, host=host, port=port)
+    run_sink(secrets=secret, database=database, host=host, port=port, read_token=read_token)
 
 
 @app.command()

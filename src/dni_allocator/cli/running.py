@@ -81,11 +81,13 @@ def run_forwarder() -> None:
         asyncio.run(_until_told(app.forward))
 
 
-def run_sink(*, secret: str, database: str, host: str, port: int) -> None:
+def run_sink(
+    *, secrets: list[str], database: str, host: str, port: int, read_token: str | None
+) -> None:
     """Run the reference store until told to stop."""
     configure_logging(style="console", level="info")
     uvicorn.run(
-        create_app(secrets=[secret], database_url=database),
+        create_app(secrets=secrets, database_url=database, read_token=read_token),
         host=host,
         port=port,
         access_log=False,

@@ -10,6 +10,7 @@ import structlog
 
 from dni_allocator.domain.errors import PoolUnknown, StoreUnavailable
 from dni_allocator.domain.pool import LONGEST_WINDOW_S
+from dni_allocator.metrics import Metrics
 from dni_allocator.store.directory import Directory, Entry, Role
 from dni_allocator.store.leases import LeaseStore
 from dni_allocator.store.pools import PoolStore
@@ -26,11 +27,13 @@ class Sweeper:
         pools: PoolStore,
         leases: LeaseStore,
         directory: Directory,
+        metrics: Metrics | None = None,
         interval_s: float = 1.0,
     ) -> None:
         self._pools = pools
         self._leases = leases
         self._directory = directory
+        self._metrics = metrics
         self._interval_s = interval_s
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -56,6 +59,8 @@ class Sweeper:
         for shard in self._pools.shards():
             for pool_id in await self._leases.due_pools(shard):
                 ended += await self._sweep_pool(pool_id)
+        if self._metrics is not None:
+            self._metrics.swept += ended
         return ended
 
     async def _sweep_pool(self, pool_id: str) -> int:

@@ -19,10 +19,13 @@ from dni_allocator.domain.errors import StoreUnavailable
 from dni_allocator.store.refusals import refusal
 
 Dial = Callable[[], Awaitable[asyncio.Transport]]
-"""Open an authenticated connection and return its transport, ready for another protocol."""
+"""Open a connection, authenticate, and return its transport for another protocol."""
 
 _NOTHING_YET: Final = object()
 _CHECKS_PER_TIMEOUT: Final = 4
+
+_TRIES: Final = 3
+"""A restart cuts old connections and may cut the first new one; a fourth cut is an outage."""
 
 
 class _ConnectionLost(StoreUnavailable):
@@ -32,16 +35,16 @@ class _ConnectionLost(StoreUnavailable):
 class Multiplexed:
     """Many calls over one connection, in order, with a limit and a time-out.
 
-    A call whose connection is lost is sent once more on a new one, so it may run twice: send only
-    what is safe to repeat. With more than `most_in_flight` calls waiting, further ones are refused
-    at once: a queue would only make them late. When the store is away, one call at a time tries to
-    reach it and all others are refused at once.
+    A call whose connection is lost is sent again on a new one, so it may run more than once: send
+    only what is safe to repeat. With more than `most_in_flight` calls waiting, further ones are
+    refused at once: a queue would only make them late. When the store is away, one call at a time
+    tries to reach it and all others are refused at once.
     """
 
     def __init__(self, dial: Dial, *, timeout_s: float, most_in_flight: int = 2_000) -> None:
         self._dial = dial
         self._timeout_s = timeout_s
-        self._most_in_flight = most_in_flight
+        self.most_in_flight = most_in_flight
         self._pipe: _Pipe | None = None
         self._dialling: asyncio.Task[_Pipe] | None = None
         self._away = False
@@ -54,16 +57,18 @@ class Multiplexed:
         """
         # hiredis' stub says a tuple of one.
         packed = hiredis.pack_command(command)  # type: ignore[arg-type]
-        try:
-            return await self._send(packed)
-        except _ConnectionLost:
-            return await self._send(packed)
+        for _ in range(_TRIES - 1):
+            try:
+                return await self._send(packed)
+            except _ConnectionLost:
+                continue
+        return await self._send(packed)
 
     async def _send(self, packed: bytes) -> object:
         pipe = self._pipe
         if pipe is None or pipe.lost:
             pipe = await self._connected()
-        if len(pipe.waiting) >= self._most_in_flight:
+        if len(pipe.waiting) >= self.most_in_flight:
             message = "Too many calls wait for the store already."
             raise StoreUnavailable(message)
         reply = await pipe.send(packed)

@@ -1,9 +1,14 @@
 """For orchestrators: alive, ready, which version."""
 
-from fastapi import APIRouter
+from typing import cast
+
+from fastapi import APIRouter, Depends, Request, Response
 
 from dni_allocator import __version__
+from dni_allocator.api.auth import opens
 from dni_allocator.api.context import ServicesDep
+from dni_allocator.metrics import CONTENT_TYPE, Metrics
+from dni_allocator.services.access import Scope
 
 router = APIRouter(tags=["operations"])
 
@@ -25,3 +30,19 @@ async def readyz(services: ServicesDep) -> dict[str, str]:
 async def version() -> dict[str, str]:
     """Name the running version."""
     return {"version": __version__}
+
+
+@router.get(
+    "/metrics",
+    summary="Prometheus metrics of this process",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    dependencies=[Depends(opens(Scope.READ))],
+)
+async def metrics(request: Request) -> Response:
+    """Give the counters of this process. Needs a key: traffic figures are nobody else's business.
+
+    Prometheus sends it with `authorization: credentials` of the scrape configuration.
+    """
+    counted = cast("Metrics", request.app.state.metrics)
+    return Response(counted.exposition(), media_type=CONTENT_TYPE)
