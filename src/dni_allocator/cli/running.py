@@ -38,7 +38,7 @@ def run_service(*, forwarder: bool) -> None:
 def spare_the_collector() -> None:
     """Keep what was loaded at the start out of every later garbage collection.
 
-    Requests leave no cycles behind; by default the collector would look through some 300,000
+    Requests leave no cycles behind; by default the collector would look through some 85,000
     objects of loaded modules again and again, in the middle of a request.
     """
     gc.collect()

@@ -2,8 +2,11 @@
 
 import asyncio
 import signal
+import socket
+import sys
 from types import FrameType
 
+import typer
 import uvicorn
 
 from dni_allocator.services.health import Health
@@ -23,10 +26,16 @@ class DrainingServer(uvicorn.Server):
         self._drain_s = drain_s
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        """Start as uvicorn does, and remember the loop for the signal handler."""
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start as uvicorn does, remember the loop for the signal handler, and say where it is."""
         self._loop = asyncio.get_running_loop()
-        await super().startup(sockets)  # type: ignore[arg-type]  # narrower in uvicorn's stubs
+        await super().startup(sockets)
+        for server in self.servers:
+            for listener in server.sockets:
+                host, port = listener.getsockname()[:2]
+                shown = f"[{host}]" if ":" in host else host
+                typer.echo(f"  Listening on http://{shown}:{port}")
+        sys.stdout.flush()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to drain on the first SIGTERM; end at once on anything else."""

@@ -12,20 +12,19 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Generator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Final, Self
 
 import typer
-import uvicorn
 import uvloop
 from pydantic import SecretStr
-from starlette.types import ASGIApp
 
 from dni_allocator.app import App, Options
+from dni_allocator.cli.part_server import listen, serving
 from dni_allocator.cli.running import load_settings
 from dni_allocator.demo.client import Client
 from dni_allocator.demo.company import SAGUARO, Company
@@ -40,10 +39,7 @@ from dni_allocator.telemetry import configure_logging
 from dni_allocator.webhooks.signing import new_secret
 
 LOOPBACK: Final = "127.0.0.1"
-REQUESTS_FINISH_WITHIN_S: Final = 3
 _SHARDS: Final = 8
-_BACKLOG: Final = 2048
-_STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _REFUSED: Final = 2
 
 
@@ -123,10 +119,10 @@ async def demonstrating(
         database = settings.data_dir.absolute() / "sink.db"
         sink = create_app(database_url=f"sqlite:///{database}", secrets=[kept.webhook_secret])
         await parts.enter_async_context(sink.router.lifespan_context(sink))
-        await parts.enter_async_context(_serving(sink, sink_listener))
+        await parts.enter_async_context(serving(sink, sink_listener))
         app = App(settings, options)
         await parts.enter_async_context(app.running())
-        await parts.enter_async_context(_serving(app, listener))
+        await parts.enter_async_context(serving(app, listener))
         client = Client(service_url=url, secret_key=kept.admin_key, sink_url=sink_url)
         parts.push_async_callback(client.close)
         stage = await set_stage(
@@ -142,7 +138,7 @@ async def demonstrating(
 
 def run_demo(*, port: int, data_dir: Path) -> None:
     """Show until told to stop. Ends the process with a sentence when it cannot start."""
-    for sig in _STOPPING:
+    for sig in _stopping():
         signal.signal(sig, _leave)
     settings = load_settings()
     configure_logging(style=settings.log_format, level=_quieter(settings.log_level))
@@ -157,6 +153,8 @@ def run_demo(*, port: int, data_dir: Path) -> None:
                 raise StoreUnavailable(message)
             settings = settings.model_copy(update={"redis_url": store.url, "data_dir": data_dir})
             kept = Secrets.kept_in(data_dir)
+            if settings.admin_key is not None:
+                kept = replace(kept, admin_key=settings.admin_key.get_secret_value())
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(_show(settings, kept, listener=listener, sink_listener=sink_listener))
     except DniError as error:
@@ -172,14 +170,16 @@ async def _show(
     sink_listener: socket.socket,
 ) -> None:
     stop = asyncio.Event()
-    for sig in _STOPPING:
+    for sig in _stopping():
         asyncio.get_running_loop().add_signal_handler(sig, stop.set)
     async with demonstrating(
         settings, listener=listener, sink_listener=sink_listener, kept=kept
     ) as shown:
         _announce(shown, admin_key=kept.admin_key, data_dir=settings.data_dir)
         await stop.wait()
-        typer.echo("\n  Stopping.")
+        # The terminal may be what ended.
+        with contextlib.suppress(OSError):
+            typer.echo("\n  Stopping.")
 
 
 def _announce(shown: Demonstration, *, admin_key: str, data_dir: Path) -> None:
@@ -205,48 +205,6 @@ def _announce(shown: Demonstration, *, admin_key: str, data_dir: Path) -> None:
     sys.stdout.flush()
 
 
-class _PartServer(uvicorn.Server):
-    """One of several servers of a process: signals are the business of whoever runs them all."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Leave the signals alone."""
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start as uvicorn does, and say so."""
-        await super().startup(sockets)
-        self.listening.set()
-
-
-@asynccontextmanager
-async def _serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
-    """Serve an application whose lifespan runs already; stop at the end of the block."""
-    server = _PartServer(
-        uvicorn.Config(
-            app,
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_level="warning",
-            server_header=False,
-            timeout_graceful_shutdown=REQUESTS_FINISH_WITHIN_S,
-        )
-    )
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    await server.listening.wait()
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await task
-
-
 def _listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises `StoreUnavailable` with advice when the port is taken."""
     try:
@@ -270,19 +228,10 @@ def _listen_nearby(port: int) -> socket.socket:
     return listen(LOOPBACK, 0)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one. Raises `OSError`.
-
-    It listens before anything else is started: two starts on one port cannot both go on.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-
-
 def _url(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 -- compared, not bound
-        host = LOOPBACK
+    # What listens everywhere is asked on this machine.
+    host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 -- not bound here
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
@@ -297,6 +246,12 @@ def _origins(listener: socket.socket) -> Sequence[str]:
 def _quieter(level: str) -> str:
     """Warnings only, where nobody asked for more: the terminal shows where to look."""
     return "warning" if level == "info" else level
+
+
+def _stopping() -> list[signal.Signals]:
+    """What ends the demonstration; a closed terminal does not if `nohup` said so."""
+    hung_up = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
+    return [signal.SIGINT, signal.SIGTERM, *hung_up]
 
 
 def _leave(sig: int, _: FrameType | None) -> None:

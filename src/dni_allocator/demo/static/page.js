@@ -9,7 +9,7 @@
 (() => {
   const POLL_MS = 1000;
   const BASES = {
-    live: "has a page open right now",
+    live: "is on the site right now",
     closing: "has just left; the number is still locked",
     ended: "had it last, the lease has ended",
     overflow: "saw the shared overflow number, as others did",
@@ -103,7 +103,7 @@
   });
 
   function verdict(found) {
-    const sure = Math.round(found.confidence * 100) + " % sure";
+    const sure = Math.round(found.confidence * 100) + "\u00a0%\u00a0sure";
     const who = found.visitor_id ? "Visitor " + found.visitor_id.slice(0, 8) + "…" : "The caller";
     const fields = found.fields || {};
     const list = make("dl");
@@ -138,10 +138,10 @@
       const about = [
         event.number,
         REASONS[event.reason] || event.reason,
-        event.source && "from " + event.source,
+        event.type === "number.assigned" && event.source && "from " + event.source,
         event.deliveries > 1 && "came " + event.deliveries + " times",
       ];
-      const proof = "signature " + event.signature + " ✓ ";
+      const proof = event.signature + " ✓ ";
       const took = event.latency_ms === null ? "" : latency(event.latency_ms);
       const item = make(
         "li",
