@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 from fastapi import FastAPI
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dni_allocator import __version__
@@ -15,7 +16,7 @@ from dni_allocator.api.context import Services
 from dni_allocator.api.edge import Edge
 from dni_allocator.api.openapi import describe
 from dni_allocator.api.routes import attribution, health, numbers, pools, tag, webhooks
-from dni_allocator.domain.errors import StoreUnavailable
+from dni_allocator.domain.errors import BodyTooLarge, ConfigurationError, StoreUnavailable
 from dni_allocator.metrics import Metrics
 from dni_allocator.services.access import Access
 from dni_allocator.services.allocation import Allocation
@@ -44,7 +45,6 @@ log = structlog.get_logger(__name__)
 
 LARGEST_ADMIN_BODY = 4 * 1024 * 1024
 _PREPARE_AGAIN_S = 1.0
-_NOT_REACHED = "The store has not been reached since this process started."
 
 
 def _silent(_: str) -> None:
@@ -74,13 +74,16 @@ class App:
             raise ValueError(message)
         self._settings = settings
         self._options = options or Options()
-        self._connection = Connection(settings.redis_url, timeout_s=settings.redis_timeout_s)
+        self._allowed = parse_networks(settings.webhook_allow)
+        self._connection = Connection(
+            settings.redis_url, timeout_s=settings.redis_timeout_s, admit=self._admit
+        )
         self._prepared = False
         self.metrics = Metrics(version=__version__)
         # Scripts of the hot path share one connection; bulky administration has a pool of its own,
         # so that an import of numbers delays no page.
-        self._directory = Directory(self._pipelined)
-        hot = Shards(self._pipelined, settings.shards, self._options.clock)
+        self._directory = Directory(self._connection.pipelined)
+        hot = Shards(self._connection.pipelined, settings.shards, self._options.clock)
         self._leases = LeaseStore(hot)
         self._sites = Sites(directory=self._directory, pools=PoolStore(hot))
         self._pools = PoolStore(Shards(self._execute, settings.shards, self._options.clock))
@@ -88,7 +91,7 @@ class App:
         self._health = self.services.health
         self.api = self._build_api()
         self._edge: ASGIApp = Edge(
-            allocation=self.services.allocation, metrics=self.metrics, rest=self.api
+            allocation=self.services.allocation, metrics=self.metrics, rest=_bounded(self.api)
         )
 
     @property
@@ -124,6 +127,9 @@ class App:
             await self._prepare()
         except StoreUnavailable as error:
             log.warning("store.unavailable_at_start", detail=error.detail)
+        except BaseException:
+            await self._connection.close()
+            raise
         tasks = [asyncio.create_task(self._keep_preparing(stop))]
         if self._options.sweeper:
             tasks.append(asyncio.create_task(self.sweeper().run(stop)))
@@ -138,6 +144,14 @@ class App:
                     log.error("background.failed", exc_info=outcome)
             await self._connection.close()
 
+    async def check(self) -> None:
+        """Compare the settings with the data, before anything is started.
+
+        Raises `ConfigurationError`, `StoreUnavailable`. Leaves nothing open.
+        """
+        async with Connection(self._settings.redis_url or "") as connection:
+            await check_layout(connection.execute, shards=self._settings.shards)
+
     async def forward(self, stop: asyncio.Event) -> None:
         """Run only the forwarder, for `dni-allocator forward`."""
         await self._keep_preparing(stop)
@@ -145,7 +159,7 @@ class App:
         await self._connection.close()
 
     async def _forward(self, stop: asyncio.Event) -> None:
-        async with HttpTransport(allowed=parse_networks(self._settings.webhook_allow)) as transport:
+        async with HttpTransport(allowed=self._allowed) as transport:
             shards = range(self._settings.shards)
             forwarder = Forwarder(
                 outboxes=[Outbox(self._execute, shard=shard) for shard in shards],
@@ -159,23 +173,24 @@ class App:
     def _observe(self, attempt: Attempt) -> None:
         self.metrics.deliveries[attempt.endpoint_id, attempt.verdict.value] += 1
 
-    async def _execute(self, *command: str | bytes | int) -> object:
+    def _admit(self) -> None:
+        """Refuse the store until its layout was compared with the settings."""
         if not self._prepared:
-            raise StoreUnavailable(_NOT_REACHED)
-        return await self._connection.execute(*command)
+            message = "The store has not been reached since this process started."
+            raise StoreUnavailable(message)
 
-    async def _pipelined(self, *command: str | bytes | int) -> object:
-        if not self._prepared:
-            raise StoreUnavailable(_NOT_REACHED)
-        return await self._connection.pipelined(*command)
+    async def _execute(self, *command: str | bytes | int) -> object:
+        self._admit()
+        return await self._connection.execute(*command)
 
     async def _prepare(self) -> None:
         await check_layout(self._connection.execute, shards=self._settings.shards)
-        self._prepared = True
         configured = self._settings.admin_key
-        made = await self.services.access.ensure_admin_key(
+        made = await Access(SecretStore(self._connection.execute)).ensure_admin_key(
             None if configured is None else configured.get_secret_value()
         )
+        # Last: a store that goes away in the middle must be prepared again.
+        self._prepared = True
         if made is not None:
             self._options.announce(made)
 
@@ -183,6 +198,11 @@ class App:
         while not self._prepared and not stop.is_set():
             try:
                 await self._prepare()
+            except ConfigurationError as error:
+                # Met only now, because the store was away at the start. Serving on would look for
+                # every pool in the wrong place; each call is refused until somebody mends it.
+                log.critical("start.impossible", detail=error.detail)
+                return
             except StoreUnavailable:
                 try:
                     await asyncio.wait_for(stop.wait(), timeout=_PREPARE_AGAIN_S)
@@ -191,13 +211,13 @@ class App:
 
     def _build_services(self) -> Services:
         return Services(
-            access=Access(SecretStore(self._pipelined)),
+            access=Access(SecretStore(self._connection.pipelined)),
             allocation=Allocation(sites=self._sites, leases=self._leases),
             attribution=AttributionService(
                 directory=self._directory, pools=self._pools, leases=self._leases
             ),
             endpoints=Endpoints(EndpointStore(self._execute, shards=self._settings.shards)),
-            health=Health(self._pipelined),
+            health=Health(self._connection.pipelined),
             inventory=Inventory(pools=self._pools, directory=self._directory),
             pools=Pools(pools=self._pools, directory=self._directory),
             sites=self._sites,
@@ -224,6 +244,24 @@ class App:
             api.include_router(room.router)
         describe(api)
         return api
+
+
+def _bounded(app: ASGIApp) -> ASGIApp:
+    """Refuse a body declared too large with a problem document; the framework's own is plain text.
+
+    Bodies of undeclared length are counted by the framework as they come.
+    """
+
+    async def bounded(scope: Scope, receive: Receive, send: Send) -> None:
+        declared = dict(scope.get("headers", ())).get(b"content-length", b"")
+        if declared.isdigit() and int(declared) > LARGEST_ADMIN_BODY:
+            error = BodyTooLarge(f"The body is over {LARGEST_ADMIN_BODY} bytes.")
+            status, body, _ = errors.problem_of(error)
+            await Response(body, status, media_type=errors.PROBLEM_JSON)(scope, receive, send)
+            return
+        await app(scope, receive, send)
+
+    return bounded
 
 
 def _closing(send: Send) -> Send:

@@ -318,6 +318,21 @@ async def test_a_dead_letter_says_why_and_is_kept_for_a_while(
     assert await connection.execute("EXISTS", KEYS.parked("whe_a"), KEYS.retries("whe_a")) == 0
 
 
+async def test_parked_events_of_an_endpoint_long_disabled_are_forgotten(
+    outbox: Outbox, endpoints: Endpoints, connection: Connection
+) -> None:
+    """They name visitors, and nobody retries for an endpoint that is switched off."""
+    await endpoints.create(ENDPOINT)
+    await connection.execute("ZADD", KEYS.retries("whe_a"), NOW - 1_000, "1-0", NOW, "2-0")
+    await connection.execute("HSET", KEYS.parked("whe_a"), "1-0", "old", "2-0", "new")
+
+    forgotten = await outbox.forget_dead_letters("whe_a", keep_for_ms=1_000)
+
+    assert forgotten == 1
+    assert await connection.execute("HKEYS", KEYS.parked("whe_a")) == [b"2-0"]
+    assert await connection.execute("ZRANGE", KEYS.retries("whe_a"), 0, -1) == [b"2-0"]
+
+
 async def test_a_forwarder_that_lost_its_lock_moves_nothing(
     outbox: Outbox, endpoints: Endpoints, connection: Connection
 ) -> None:

@@ -48,7 +48,7 @@ def assigned(number: str, *, fence: int = 1, at_ms: int = 1_795_344_299_544) -> 
     """The fields of an entry, as `assign.lua` writes them."""
     return {
         "t": "number.assigned", "p": "pool_a", "n": number, "v": "visitor-1", "d": "+18005550100",
-        "f": str(fence), "w": str(at_ms), "r": "new", "x": '{"utm_source":"mail"}',
+        "f": str(fence), "w": str(at_ms), "r": "new", "x": '{"url":"https://shop.example/","fields":{"utm_source":"mail"}}',
     }  # fmt: skip
 
 

@@ -1,1 +1,1 @@
-"""Pure rules, without any part."""
+"""Parts alone: pure rules and small mechanisms, in microseconds."""

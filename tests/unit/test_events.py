@@ -9,7 +9,7 @@ from dni_allocator.domain.events import from_entry
 
 ASSIGNED = {
     "t": "number.assigned", "p": "pool_7f", "n": "+14155550101", "v": "visitor-1",
-    "d": "+18005550100", "f": "42", "w": "1795344299544", "r": "new", "x": '{"utm":"mail"}',
+    "d": "+18005550100", "f": "42", "w": "1795344299544", "r": "new", "x": '{"url":"https://shop.example/","fields":{"utm":"mail"}}',
 }  # fmt: skip
 ENDED = ASSIGNED | {"t": "lease.ended", "w": "1795344300007", "s": "1795344299544", "r": "idle"}
 
@@ -29,6 +29,8 @@ def test_an_assignment_as_receivers_read_it() -> None:
             "destination": "+18005550100",
             "lease_id": "lse_7f_42",
             "reason": "new",
+            "url": "https://shop.example/",
+            "referrer": None,
             "fields": {"utm": "mail"},
         },
     }

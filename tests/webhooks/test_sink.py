@@ -128,6 +128,8 @@ async def test_what_came_survives_a_restart_and_can_be_queried(database_url: str
         "destination": "+18005550100",
         "lease_id": "lse_a_1",
         "reason": "new",
+        "url": "https://shop.example/",
+        "referrer": None,
         "fields": {"utm_source": "mail"},
         "deliveries": 2,
     }

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from dni_allocator.api.errors import (
     PROBLEM_JSON,
     MalformedJson,
+    MethodNotAllowed,
     internal_problem,
     problem_of,
     validation_errors,
@@ -65,11 +66,11 @@ class Edge:
         """Serve one connection event of the ASGI server."""
         handler = self._handlers.get(scope["path"]) if scope["type"] == "http" else None
         method = scope.get("method")
-        if handler is None or method not in {"POST", "OPTIONS"}:
+        if handler is None:
             await self._rest(scope, receive, send)
             return
-        if method == "OPTIONS":
-            await _respond(send, 204, b"", _PREFLIGHT)
+        if method != "POST":
+            await _respond_without_work(send, method)
             return
         call = scope["path"][1:]
         origin, length = _origin_and_length(scope["headers"])
@@ -269,6 +270,15 @@ def _problem_headers(more: dict[str, str]) -> Headers:
         (b"access-control-allow-origin", b"*"),
         *((name.lower().encode(), value.encode()) for name, value in more.items()),
     ]
+
+
+async def _respond_without_work(send: Send, method: str | None) -> None:
+    """A preflight is allowed, whatever the origin: the call itself is checked. All else is 405."""
+    if method == "OPTIONS":
+        await _respond(send, 204, b"", _PREFLIGHT)
+        return
+    status, body, more = problem_of(MethodNotAllowed("This call is a POST."))
+    await _respond(send, status, body, _problem_headers(more))
 
 
 async def _respond(send: Send, status: int, body: bytes, headers: Headers) -> None:

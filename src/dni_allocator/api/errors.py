@@ -42,6 +42,7 @@ STATUS_OF: Mapping[str, int] = {
 
 _HEADERS_OF: Mapping[str, Mapping[str, str]] = {
     "unauthorized": {"WWW-Authenticate": "Bearer"},
+    "method-not-allowed": {"Allow": "POST, OPTIONS"},
     "store-unavailable": {"Retry-After": "1"},
 }
 
@@ -58,6 +59,13 @@ class MalformedJson(DniError):
 
     code = "malformed-json"
     title = "The body is no valid JSON"
+
+
+class MethodNotAllowed(DniError):
+    """The path is known, but not with this method."""
+
+    code = "method-not-allowed"
+    title = "Method not allowed"
 
 
 class Forbidden(DniError):

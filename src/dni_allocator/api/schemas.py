@@ -5,7 +5,7 @@ operators do not (a typing error must not be silently ignored).
 """
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
@@ -180,12 +180,17 @@ class PoolCreate(PoolFields):
     destinations: Destinations
 
 
+def _without_default(schema: dict[str, Any]) -> None:
+    """Left out is not the same as empty: the stand-in would break the field's own rules."""
+    schema.pop("default", None)
+
+
 class PoolEdit(PoolFields):
     """`PATCH /pools/{id}`: what is left out stays as it is."""
 
-    name: PoolName = ""
-    country: Country = ""
-    destinations: Destinations = []
+    name: PoolName = Field(default="", json_schema_extra=_without_default)
+    country: Country = Field(default="", json_schema_extra=_without_default)
+    destinations: Destinations = Field(default=[], json_schema_extra=_without_default)
 
 
 class OccupancyOut(BaseModel):

@@ -5,7 +5,7 @@ import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import typer
 import uvicorn
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from dni_allocator.app import App, Options
 from dni_allocator.cli.corked import CorkedHttpProtocol
 from dni_allocator.cli.server import DrainingServer
-from dni_allocator.domain.errors import DniError
+from dni_allocator.domain.errors import DniError, StoreUnavailable
 from dni_allocator.services.access import Access
 from dni_allocator.settings import Settings
 from dni_allocator.sink.app import create_app
@@ -31,8 +31,15 @@ def run_service(*, forwarder: bool) -> None:
     """Serve until told to stop."""
     with _store() as settings:
         app = App(settings, Options(forwarder=forwarder, announce=announce_key))
+        _check(app)
         spare_the_collector()
         serve_until_told(server(settings, app))
+
+
+def _check(app: App) -> None:
+    """Refuse to start on data that are not ours; a store that is away is waited for later."""
+    with suppress(StoreUnavailable):
+        asyncio.run(app.check())
 
 
 def spare_the_collector() -> None:
@@ -78,6 +85,7 @@ def run_forwarder() -> None:
     """Forward until told to stop."""
     with _store() as settings:
         app = App(settings, Options(announce=announce_key))
+        _check(app)
         asyncio.run(_until_told(app.forward))
 
 

@@ -172,8 +172,7 @@ def _number_row(number: NumberSeen, *, now_s: float) -> NumberRow:
 
 
 def _event_row(event: EventSeen) -> EventRow:
-    source = event.fields.get("fields")
-    fields = source if isinstance(source, dict) else event.fields
+    fields = event.fields
     latency = None
     if event.occurred_at is not None:
         latency = max(0, round((event.received_at - event.occurred_at).total_seconds() * 1000))

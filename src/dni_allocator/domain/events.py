@@ -35,6 +35,8 @@ class Event:
     fence: str = ""
     reason: str = ""
     started_ms: int | None = None
+    url: str = ""
+    referrer: str = ""
     fields: Mapping[str, object] = field(default_factory=dict)
     extra: Mapping[str, str] = field(default_factory=dict)
 
@@ -59,6 +61,8 @@ class Event:
             "destination": self.destination,
             "lease_id": self.lease_id,
             "reason": self.reason,
+            "url": self.url,
+            "referrer": self.referrer,
         }
         data = {name: value or None for name, value in data.items()}
         if self.started_ms is not None:
@@ -76,6 +80,8 @@ def from_entry(shard: int, entry_id: str, fields: Mapping[str, str]) -> Event:
     Unreadable captured data is passed on as `{"unreadable": text}`. Without a readable `w`, the
     event happened when it was written, which the entry id tells.
     """
+    captured = _captured(fields.get("x", ""))
+    told = captured.get("fields", {})
     occurred_ms = _milliseconds(fields.get("w", ""))
     if occurred_ms is None:
         occurred_ms = _milliseconds(entry_id.partition("-")[0]) or 0
@@ -90,7 +96,9 @@ def from_entry(shard: int, entry_id: str, fields: Mapping[str, str]) -> Event:
         fence=fields.get("f", ""),
         reason=fields.get("r", ""),
         started_ms=_milliseconds(fields.get("s", "")),
-        fields=_captured(fields.get("x", "")),
+        url=str(captured.get("url", "")),
+        referrer=str(captured.get("referrer", "")),
+        fields=told if isinstance(told, dict) else {"unreadable": told},
         extra={name: value for name, value in fields.items() if name not in _KNOWN},
     )
 
@@ -121,5 +129,5 @@ def _captured(text: str) -> Mapping[str, object]:
     try:
         captured = json.loads(text)
     except (ValueError, RecursionError):
-        return {"unreadable": text}
-    return captured if isinstance(captured, dict) else {"unreadable": text}
+        captured = None
+    return captured if isinstance(captured, dict) else {"fields": {"unreadable": text}}

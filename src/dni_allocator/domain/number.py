@@ -17,6 +17,9 @@ MOST_DIGITS_TYPED = 40
 """Longer texts are no phone numbers; refused before the parser spends time on them."""
 
 
+_NANP_LENGTH = len("+12025550123")
+
+
 class NumberType(StrEnum):
     """What a number is billed and matched as."""
 
@@ -48,8 +51,22 @@ class Formats:
     rfc3966: str
 
 
+def plain_international(e164: str) -> str:
+    """The international format where it follows from the number, as in the NANP; else "".
+
+    Most numbers of most pools are such, and what need not be stored costs no memory.
+    """
+    if len(e164) == _NANP_LENGTH and e164.startswith("+1"):
+        return f"+1 {e164[2:5]}-{e164[5:8]}-{e164[8:]}"
+    return ""
+
+
 def formats(e164: str, *, national: str, international: str) -> Formats:
-    """Complete the stored formats: RFC 3966 is the international one with hyphens."""
+    """Complete the stored formats: RFC 3966 is the international one with hyphens.
+
+    `international` is empty where it follows from the number.
+    """
+    international = international or plain_international(e164)
     return Formats(
         e164=e164,
         national=national,

@@ -39,7 +39,7 @@ class AttributionService:
         """Rank who had `number` (E.164) at `at_ms`, default now.
 
         Raises `NumberUnknown` when no pool has it or lately had it, `InvalidRequest` for an
-        instant in the future, `StoreUnavailable`.
+        instant in the future or before 1970, `StoreUnavailable`.
         """
         entry = await self._directory.find(number)
         record = None
@@ -53,9 +53,10 @@ class AttributionService:
         except PoolUnknown as error:
             message = "The pool of this number was deleted."
             raise NumberUnknown(message) from error
-        if at_ms is not None and at_ms > record.now_ms + CLOCK_TOLERANCE_MS:
-            message = "at: lies in the future."
-            raise InvalidRequest(message, extra={"errors": [{"field": "at", "detail": "future"}]})
+        if at_ms is not None and not 0 <= at_ms <= record.now_ms + CLOCK_TOLERANCE_MS:
+            detail = "Lies in the future." if at_ms > 0 else "Lies before 1970."
+            message = f"at: {detail}"
+            raise InvalidRequest(message, extra={"errors": [{"field": "at", "detail": detail}]})
         instant = record.now_ms if at_ms is None else min(at_ms, record.now_ms)
         shared = entry.role is Role.OVERFLOW or all(holder.shared for holder in record.holders)
         ranking = rank_shared if shared else rank

@@ -95,7 +95,7 @@ class Pools:
         Raises `PoolInUse` while visitors hold numbers, unless forced. Safe to repeat: what an
         interrupted deletion left is taken by the next one, or by whoever attaches the number.
         """
-        pool = await self._pools.read(pool_id)
+        pool = await self._pools.read(pool_id, also_half_deleted=True)
         more = True
         while more:
             numbers, more = await self._pools.delete_some(pool, force=force)

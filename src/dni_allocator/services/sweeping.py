@@ -5,6 +5,7 @@ Without any sweeper `/assign` still reclaims for itself; only the `lease.ended` 
 """
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
 
@@ -72,10 +73,23 @@ class Sweeper:
         while True:
             swept = await self._leases.sweep(pool_id, window_ms=window_ms)
             ended += swept.ended
-            for number in swept.drained:
-                entry = Entry(role=Role.INVENTORY, pool_id=pool_id)
-                await self._directory.release(number, entry, answers_for_ms=window_ms)
             if swept.drained:
-                await self._leases.forget_drained(pool_id, swept.drained)
+                await self._tell_directory(pool_id, swept.drained, window_ms=window_ms)
             if not swept.more:
                 return ended
+
+    async def _tell_directory(
+        self, pool_id: str, drained: Sequence[str], *, window_ms: int
+    ) -> None:
+        """Give up numbers that left when their lease ended.
+
+        One of them may have been attached to the pool again while we looked: its claim was still
+        there then, and is gone now. It is claimed again, or, if another pool was quicker, leaves.
+        """
+        entry = Entry(role=Role.INVENTORY, pool_id=pool_id)
+        for number in drained:
+            await self._directory.release(number, entry, answers_for_ms=window_ms)
+        await self._leases.forget_drained(pool_id, drained)
+        for number in await self._pools.present(pool_id, drained):
+            if await self._directory.claim(number, entry) is not None:
+                await self._pools.detach(pool_id, number, window_ms=window_ms, force=True)

@@ -70,6 +70,8 @@ EVENTS: Final = Table(
     Column("destination", String(32)),
     Column("lease_id", String(255)),
     Column("reason", String(255)),
+    Column("url", String(4096)),
+    Column("referrer", String(4096)),
     Column("fields", JSON, nullable=False),
     Column("payload", JSON, nullable=False),
     Column("deliveries", Integer, nullable=False),
@@ -96,6 +98,7 @@ class Received:
             "occurred_at": self.occurred_at,
             "received_at": self.received_at,
             **{name: _text(self.data.get(name)) for name in _TEXTS},
+            **{name: _text(self.data.get(name), most=4096) for name in ("url", "referrer")},
             "fields": fields if isinstance(fields, dict) else {},
             "payload": dict(self.payload),
         }
@@ -104,8 +107,8 @@ class Received:
 _TEXTS: Final = ("pool_id", "number", "visitor_id", "destination", "lease_id", "reason")
 
 
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)[:255]
+def _text(value: object, *, most: int = 255) -> str | None:
+    return None if value is None else str(value)[:most]
 
 
 def open_database(url: str) -> Engine:

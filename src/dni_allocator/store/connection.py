@@ -5,6 +5,7 @@ which raises `StoreUnavailable` for every way a server can be out of reach, and 
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
@@ -42,13 +43,22 @@ class Connection:
 
     `execute` is for everything: it takes a connection of redis-py's pool. `pipelined` is for
     scripts of the hot path: all calls share one connection (on a cluster it is `execute`).
+    `admit` is asked before that one is dialled, and raises `StoreUnavailable` to refuse.
 
     `url`: `redis://`, `rediss://`, `unix://`, `redis+sentinel://host:port,host:port/name[/db]`,
     `redis+cluster://host:port`. Nothing is dialled before the first command.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = 2.0, most_connections: int = 64) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_s: float = 2.0,
+        most_connections: int = 64,
+        admit: Callable[[], None] | None = None,
+    ) -> None:
         self.url = url
+        self._admit = admit
         self._client = _client(url, timeout_s=timeout_s, most_connections=most_connections)
         self._dialled: AbstractConnection | None = None
         self._multiplexed: Multiplexed | None = None
@@ -92,6 +102,8 @@ class Connection:
         if isinstance(self._client, RedisCluster):
             message = "a cluster has no single connection to share"
             raise ConfigurationError(message)
+        if self._admit is not None:
+            self._admit()
         if self._dialled is not None:
             await self._dialled.disconnect(nowait=True)
         try:

@@ -296,6 +296,8 @@ def _wait_for_answer(
             ):
                 return None
             try:
+                # INFO is answered while data are loaded, PING is not.
+                client.ping()
                 return int(client.info("server")["process_id"])
             except redis.exceptions.BusyLoadingError:
                 deadline = time.monotonic() + _START_TIMEOUT_S

@@ -6,7 +6,7 @@ pool, publishable key -> pool) and the few global records carry no tag: each is 
 
 The layout, per key, is documented in docs/redis.md. Scripts receive full keys; the only keys a
 script builds itself are those of visitors and of past holders that it finds inside (a declared
-prefix plus the id: `lua/lib/keys.lua`).
+prefix plus the id).
 """
 
 import zlib
@@ -86,7 +86,7 @@ class PoolKeys:
     conf: str
     """HASH: `rev` (bumped by every edit), `doc` (the settings, JSON), `fence` (lease count)."""
     numbers: str
-    """HASH number -> `shelf|state|formats|facts`, see `lua/lib/records.lua`."""
+    """HASH number -> packed number, see `lua/lib/records.lua`."""
     shelves: str
     """HASH shelf -> numbers attached on it, free or leased."""
     free: str

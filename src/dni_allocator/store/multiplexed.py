@@ -57,28 +57,29 @@ class Multiplexed:
         """
         # hiredis' stub says a tuple of one.
         packed = hiredis.pack_command(command)  # type: ignore[arg-type]
-        for _ in range(_TRIES - 1):
+        for tries in range(1, _TRIES + 1):
+            pipe = self._pipe
+            if pipe is None or pipe.lost:
+                pipe = await self._connected()
+            if len(pipe.waiting) >= self.most_in_flight:
+                message = "Too many calls wait for the store already."
+                raise StoreUnavailable(message)
             try:
-                return await self._send(packed)
+                reply = await pipe.send(packed)
             except _ConnectionLost:
+                if tries == _TRIES:
+                    raise
                 continue
-        return await self._send(packed)
+            if isinstance(reply, hiredis.ReplyError):
+                raise self._error(reply, pipe)
+            return reply
+        raise AssertionError  # the last try returns or raises
 
-    async def _send(self, packed: bytes) -> object:
-        pipe = self._pipe
-        if pipe is None or pipe.lost:
-            pipe = await self._connected()
-        if len(pipe.waiting) >= self.most_in_flight:
-            message = "Too many calls wait for the store already."
-            raise StoreUnavailable(message)
-        reply = await pipe.send(packed)
-        if isinstance(reply, hiredis.ReplyError):
-            error = refusal(str(reply))
-            if isinstance(error, StoreUnavailable) and str(reply).startswith("READONLY"):
-                # A failover: this server is a replica now. Dialling again finds the primary.
-                pipe.end("the server became a replica")
-            raise error
-        return reply
+    def _error(self, reply: hiredis.ReplyError, pipe: "_Pipe") -> Exception:
+        if str(reply).startswith("READONLY"):
+            # A failover: this server is a replica now. Dialling again finds the primary.
+            pipe.end("the server became a replica")
+        return refusal(str(reply))
 
     async def _connected(self) -> "_Pipe":
         if self._closed:

@@ -167,12 +167,16 @@ class Outbox:
     async def forget_dead_letters(
         self, endpoint_id: str, *, keep_for_ms: int, limit: int = 1000
     ) -> int:
-        """Forget up to `limit` dead letters that are older than `keep_for_ms`; how many."""
+        """Forget up to `limit` dead letters older than `keep_for_ms`; how many.
+
+        Parked events overdue for as long go too: their endpoint was disabled all the time.
+        """
         reply = await _FORGET.run(
             self._execute,
             {
                 "dead_letters": self._keys.dead_letters(endpoint_id),
                 "parked": self._keys.parked(endpoint_id),
+                "retries": self._keys.retries(endpoint_id),
                 "given_now": self._clock(),
                 "keep_for": keep_for_ms,
                 "limit": limit,

@@ -7,6 +7,7 @@ from enum import StrEnum
 import orjson
 
 from dni_allocator.domain.errors import EditConflict, PoolInUse, PoolUnknown, StoreUnavailable
+from dni_allocator.domain.number import plain_international
 from dni_allocator.domain.pool import (
     Format,
     Occupancy,
@@ -82,11 +83,13 @@ class PoolStore:
             {"conf": at.conf, "pools": at.shard.pools, "pool_id": pool.id, "doc": _dump(pool)},
         )
 
-    async def read(self, pool_id: str) -> Pool:
-        """Read one pool. Raises `PoolUnknown`."""
+    async def read(self, pool_id: str, *, also_half_deleted: bool = False) -> Pool:
+        """Read one pool. Raises `PoolUnknown`; by default also for one being deleted."""
         at = self._shards.pool(pool_id)
         reply = await self._shards.execute("HMGET", at.conf, "rev", "doc")
         rev, doc = reply if isinstance(reply, list) else (None, None)
+        if rev is None and also_half_deleted:
+            rev = b"0"
         if rev is None or doc is None:
             message = "There is no pool with this id."
             raise PoolUnknown(message)
@@ -142,7 +145,10 @@ class PoolStore:
         for start in range(0, len(inventory), ATTACH_BATCH):
             values: list[Value] = []
             for row in inventory[start : start + ATTACH_BATCH]:
-                packed = f"{row.national}\t{row.international}\t{row.facts}"
+                international = row.international
+                if international == plain_international(row.number):
+                    international = ""
+                packed = f"{row.national}\t{international}\t{row.facts}"
                 values += [row.number, row.shelf, packed, row.shelved_at_ms]
             reply = await _ATTACH.run(
                 self._shards.execute,
@@ -230,7 +236,7 @@ class PoolStore:
                     shelf=shelf,
                     draining=state == "draining",
                     national=national,
-                    international=international,
+                    international=international or plain_international(number),
                     facts=facts,
                     deadline_ms=None if deadline is None else count(deadline),
                 )

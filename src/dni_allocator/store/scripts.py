@@ -98,18 +98,19 @@ class Script:
 
         One round trip (two after the server lost its script cache). Safe to repeat.
         """
-        return await self.send(execute, self.pack(values, rest))
-
-    async def send(self, execute: Execute, packed: Sequence[Value]) -> Reply:
-        """Run with values that are in order already; see `run`."""
+        packed = self.pack(values, rest)
         try:
             reply = await execute("EVALSHA", self.sha, *packed)
         except NoScript:
             reply = await execute("EVAL", self.source, *packed)
-        if not isinstance(reply, list) or not reply:
-            message = f"{self.name}: replied {type(reply).__name__}, not a list"
-            raise ScriptContractError(message)
-        return reply
+        return self.checked(reply)
+
+    def checked(self, reply: object) -> Reply:
+        """The reply, if it has the form all scripts keep to. Raises `ScriptContractError`."""
+        if isinstance(reply, list) and reply:
+            return reply
+        message = f"{self.name}: replied {type(reply).__name__}, not a list"
+        raise ScriptContractError(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,12 @@ class Bound:
             message = f"{self.script.name}: takes no {unknown} with each call"
             raise ScriptContractError(message) from unknown
         packed += rest
-        return await self.script.send(execute, packed)
+        script = self.script
+        try:
+            reply = await execute("EVALSHA", script.sha, *packed)
+        except NoScript:
+            reply = await execute("EVAL", script.source, *packed)
+        return script.checked(reply)
 
 
 def load(name: str, *, root: Traversable | None = None) -> Script:

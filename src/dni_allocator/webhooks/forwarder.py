@@ -219,12 +219,14 @@ class Forwarder:
         pace = self._pace
         while not stop.is_set():
             try:
+                # Also of disabled endpoints: nothing else would ever look at theirs again.
+                endpoints = await self._endpoints.all()
                 for outbox in self._outboxes:
                     while await outbox.trim(keep=pace.keep, keep_for_ms=pace.keep_for_ms):
                         pass
-                    for endpoint_id in list(self._gates):
+                    for endpoint in endpoints:
                         await outbox.forget_dead_letters(
-                            endpoint_id, keep_for_ms=pace.keep_dead_letters_ms
+                            endpoint.id, keep_for_ms=pace.keep_dead_letters_ms
                         )
             except StoreUnavailable as error:
                 self._on_store(error)

@@ -3,7 +3,7 @@
 from html import escape
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
 from dni_allocator.api.auth import opens
 from dni_allocator.api.context import ServicesDep
@@ -57,7 +57,7 @@ async def pinned_tag(version: str) -> Response:
     bundle = load()
     if version != bundle.version:
         # Old versions live on in the caches and in the releases, not in this process.
-        return Response(status_code=404, headers=_ANYWHERE)
+        raise HTTPException(404, "This service has no such version of the tag.", _ANYWHERE)
     return Response(
         bundle.body,
         media_type=_JAVASCRIPT,

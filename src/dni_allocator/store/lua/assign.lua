@@ -94,13 +94,14 @@ local function take_back(number, destination)
   return number, released_at
 end
 
--- The former holder moves to the history of the number, and forgets the number.
+-- The former holder moves to the history of the number, and forgets the number. Returns the data
+-- known of the visitor when it was they themselves who had it last.
 local function retire_holder(number, released_at)
   local packed = redis.call("HGET", holders, number)
   if not packed then
     return
   end
-  local owner, destination, _, fence = unpack_holder(packed)
+  local owner, destination, _, fence, its_data = unpack_holder(packed)
   if owner ~= visitor_id then
     local claim = redis.call("HGET", visitors .. owner, "d:" .. destination)
     if claim == number .. "\t" .. fence then
@@ -108,21 +109,21 @@ local function retire_holder(number, released_at)
     end
   end
   if tonumber(released_at) + window > now then
-    redis.call("LPUSH", past .. number, released_at .. "\t" .. packed)
-    redis.call("LTRIM", past .. number, 0, 7)
-    redis.call("PEXPIRE", past .. number, window)
+    remember_holder(number, released_at, packed, window, now)
+    return owner == visitor_id and its_data or nil
   end
 end
 
 local function lease(number, released_at, destination, reason)
-  retire_holder(number, released_at)
+  local kept = retire_holder(number, released_at)
+  local known = data == "" and kept or data
   local fence = tostring(redis.call("HINCRBY", conf, "fence", 1))
-  redis.call("HSET", holders, number, pack_holder(visitor_id, destination, now, fence, data))
+  redis.call("HSET", holders, number, pack_holder(visitor_id, destination, now, fence, known))
   redis.call("ZADD", leased, now + idle, number)
   redis.call("HSET", visitor, "d:" .. destination, number .. "\t" .. fence)
   redis.call("ZADD", due, "LT", now + idle, pool_id)
   redis.call("XADD", events, "*", "t", "number.assigned", "p", pool_id, "n", number,
-    "v", visitor_id, "d", destination, "f", fence, "w", now, "r", reason, "x", data)
+    "v", visitor_id, "d", destination, "f", fence, "w", now, "r", reason, "x", known)
   redis.call("HINCRBY", stats, reason, 1)
   return fence
 end
@@ -160,7 +161,8 @@ end
 local function remember_overflow(destination)
   local key = past .. overflow
   for _, entry in ipairs(redis.call("LRANGE", key, 0, 7)) do
-    if string.match(entry, "^[^\t]*\t([^\t]*)") == visitor_id then
+    local owner, _, from = unpack_holder(string.match(entry, "^[^\t]*\t(.*)$"))
+    if owner == visitor_id or tonumber(from) + window <= now then
       redis.call("LREM", key, 1, entry)
     end
   end

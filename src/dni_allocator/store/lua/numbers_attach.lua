@@ -20,10 +20,10 @@ for at = 1, #ARGV, 4 do
   local stored = redis.call("HGET", numbers, number)
   if stored then
     local its_shelf = unpack_number(stored)
-    redis.call("HSET", numbers, number, its_shelf .. "\tactive\t" .. facts)
+    redis.call("HSET", numbers, number, its_shelf .. "\t\t" .. facts)
     reply[#reply + 1] = "already"
   else
-    redis.call("HSET", numbers, number, shelf .. "\tactive\t" .. facts)
+    redis.call("HSET", numbers, number, shelf .. "\t\t" .. facts)
     redis.call("HINCRBY", shelves, shelf, 1)
     redis.call("ZADD", free .. shelf, released_at, number)
     -- It is back before the sweeper told the directory that it had left: nothing to tell.

@@ -1,0 +1,1 @@
+"""The story of the product, one short test at a time. Newcomers: start here."""

@@ -1,0 +1,120 @@
+"""A real `dni-allocator serve` is told to stop while clients are at it."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from socket import create_server
+
+import httpx
+import pytest
+
+from tests.support.service import ADMIN_KEY, POOL
+from tests.support.waiting import wait_until_async
+
+DRAIN_S = 1
+
+
+def _free_port() -> int:
+    with create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def port() -> int:
+    """A port nobody listens on."""
+    return _free_port()
+
+
+@pytest.fixture
+def serve(tmp_path: Path, port: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """The program as an operator starts it, with the embedded server."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("DNI_")},
+        "DNI_PORT": str(port),
+        "DNI_DATA_DIR": str(tmp_path / "data"),
+        "DNI_ADMIN_KEY": ADMIN_KEY,
+        "DNI_DRAIN_S": str(DRAIN_S),
+    }
+    command = [sys.executable, "-m", "dni_allocator", "serve"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def _answers(http: httpx.AsyncClient, path: str, status: int) -> bool:
+    try:
+        return (await http.get(path)).status_code == status
+    except httpx.TransportError:
+        return False
+
+
+async def test_sigterm_fails_no_request(
+    serve: "subprocess.Popen[bytes]", port: int, tmp_path: Path
+) -> None:
+    """Clients with kept connections go on until the listener is gone; none is cut off."""
+    served = 0
+    failed: list[str] = []
+    base = f"http://127.0.0.1:{port}"
+    async with httpx.AsyncClient(base_url=base) as http:
+        await wait_until_async(lambda: _answers(http, "/readyz", 200), what="ready")
+        made = await http.post(
+            "/pools", json=POOL, headers={"Authorization": f"Bearer {ADMIN_KEY}"}
+        )
+        key = made.json()["key"]
+
+        async def visit(visitor: int) -> None:
+            nonlocal served
+            body = {"key": key, "visitor_id": f"v{visitor}", "page_id": "p"}
+            async with httpx.AsyncClient(base_url=base, timeout=10) as browser:
+                while True:
+                    try:
+                        answer = await browser.post("/assign", json=body)
+                    except httpx.ConnectError:
+                        return  # the listener is gone: nothing was accepted, nothing is lost
+                    except httpx.TransportError as error:
+                        # A connection in the backlog when the listener closes is reset with it;
+                        # as long as there is a listener nothing may be.
+                        if await _listens(port):
+                            failed.append(repr(error))
+                        return
+                    if answer.status_code != 200:
+                        failed.append(answer.text)
+                    served += 1
+
+        visitors = [asyncio.create_task(visit(each)) for each in range(8)]
+        await wait_until_async(lambda: served > 50, what="traffic")
+
+        serve.send_signal(signal.SIGTERM)
+        await wait_until_async(lambda: _answers(http, "/readyz", 503), what="not ready")
+        told = served
+        await asyncio.gather(*visitors)
+
+    assert failed == []
+    assert served > told
+    assert await wait_until_async(lambda: serve.poll() is not None, what="the end")
+    assert serve.returncode == 0, (tmp_path / "log").read_text()
+    assert not _server_of(tmp_path / "data"), "the embedded server was left behind"
+
+
+def _server_of(data_dir: Path) -> list[str]:
+    listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    return [line for line in listing.stdout.splitlines() if str(data_dir) in line]

@@ -1,0 +1,1 @@
+"""The real store against a model of its promises, over random histories."""

@@ -1,0 +1,233 @@
+"""What is true of the whole keyspace after any sequence of operations.
+
+Reads everything there is, so it is for test data only. Written from docs and DESIGN, not from the
+scripts: it knows the layout of the keys and nothing of how they are changed.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import redis
+from redis.exceptions import ResponseError
+
+_POOL = r"dni:\{s\d+\}:(?P<pool>pool_\w+):"
+_KNOWN_KEYS = re.compile(
+    r"dni:(?:meta|admin-keys|webhooks|forwarders)"
+    r"|dni:key:[\x21-\x7e]+"
+    r"|dni:number:\+\d+"
+    r"|dni:\{s\d+\}:(?:events|pools|due|cursors)"
+    r"|dni:\{s\d+\}:fwd:whe_\w+:(?:lock|retries|dead|parked)"
+    rf"|{_POOL}(?:conf|numbers|shelves|leased|holders|drained|stats)"
+    rf"|{_POOL.replace('P<pool>', 'P<a>')}free:\w+"
+    rf"|{_POOL.replace('P<pool>', 'P<b>')}past:\+\d+"
+    rf"|{_POOL.replace('P<pool>', 'P<c>')}v:[A-Za-z0-9_.~-]+"
+)
+_NAMES_A_VISITOR = re.compile(r":(?:v|past):[^:]+$")
+
+Value = str | dict[str, str] | list[str] | frozenset[str] | dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key: its value, and how long it lives yet (ms; -1: for ever)."""
+
+    value: Value
+    ttl_ms: int
+
+
+def dump(client: redis.Redis) -> dict[str, Entry]:
+    """The whole keyspace by key, streams as their number of entries."""
+    names = sorted(name.decode() for name in client.scan_iter("*", count=1000))
+    with client.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.type(name)
+            pipe.pttl(name)
+        described = pipe.execute()
+    kinds = [kind.decode() for kind in described[::2]]
+    with client.pipeline(transaction=False) as pipe:
+        for name, kind in zip(names, kinds, strict=True):
+            match kind:
+                case "hash":
+                    pipe.hgetall(name)
+                case "zset":
+                    pipe.zrange(name, 0, -1, withscores=True)
+                case "set":
+                    pipe.smembers(name)
+                case "list":
+                    pipe.lrange(name, 0, -1)
+                case "stream":
+                    pipe.xlen(name)
+                case _:
+                    pipe.get(name)
+        values = pipe.execute()
+    return {
+        name: Entry(_as_text(value), ttl_ms)
+        for name, value, ttl_ms in zip(names, values, described[1::2], strict=True)
+        if value is not None
+    }
+
+
+def contents(client: redis.Redis) -> dict[str, Value]:
+    """The keyspace without the remaining lifetimes, to compare before and after."""
+    return {name: entry.value for name, entry in dump(client).items()}
+
+
+def scores(client: redis.Redis, name: str) -> dict[str, float]:
+    """A sorted set as member -> score."""
+    value = _as_text(client.zrange(name, 0, -1, withscores=True))
+    return {str(key): float(each) for key, each in value.items()} if isinstance(value, dict) else {}
+
+
+def check(client: redis.Redis) -> None:
+    """Fail with every broken invariant, each as one sentence."""
+    try:
+        found = dump(client)
+    except (redis.ConnectionError, ResponseError) as error:
+        raise AssertionError(f"the keyspace cannot be read: {error}") from error
+    broken = [*_names(found), *_directory(found)]
+    for shard, pool_id in _pools(found):
+        broken += _PoolView(found, shard=shard, pool_id=pool_id).broken()
+    assert not broken, "\n".join(broken)
+
+
+def _as_text(value: object) -> Value:
+    match value:
+        case bytes():
+            return value.decode()
+        case dict():
+            return {_plain(key): _plain(each) for key, each in value.items()}
+        case set():
+            return frozenset(_plain(each) for each in value)
+        case list() if value and isinstance(value[0], (tuple, list)):
+            return {_plain(name): float(score) for name, score in value}
+        case list():
+            return [_plain(each) for each in value]
+        case _:
+            return str(value)
+
+
+def _plain(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _names(found: Mapping[str, Entry]) -> Iterator[str]:
+    for name, entry in found.items():
+        if not _KNOWN_KEYS.fullmatch(name):
+            yield f"{name!r} is no key of the layout"
+        if _NAMES_A_VISITOR.search(name) and entry.ttl_ms < 0:
+            yield f"{name} names a visitor and never expires"
+
+
+def _pools(found: Mapping[str, Entry]) -> set[tuple[str, str]]:
+    pattern = re.compile(r"(dni:\{s\d+\}):(pool_\w+):")
+    matches = (pattern.match(name) for name in found)
+    return {(match[1], match[2]) for match in matches if match}
+
+
+def _directory(found: Mapping[str, Entry]) -> Iterator[str]:
+    """The directory names one pool a number; the pools that have a number must be that one."""
+    has: dict[str, list[str]] = {}
+    for shard, pool_id in _pools(found):
+        if f"{shard}:{pool_id}:conf" in found:
+            for number in _map(found, f"{shard}:{pool_id}:numbers"):
+                has.setdefault(number, []).append(pool_id)
+    for number, pools in has.items():
+        if len(pools) > 1:
+            yield f"{number} is in the inventory of {sorted(pools)}"
+        entry = found.get(f"dni:number:{number}")
+        if entry is None or entry.value not in {f"={pool}" for pool in pools}:
+            yield f"{number} is in {pools}, but the directory says {entry and entry.value}"
+
+
+def _map(found: Mapping[str, Entry], name: str) -> dict[str, str]:
+    entry = found.get(name)
+    value = {} if entry is None else entry.value
+    assert isinstance(value, dict), f"{name} is {type(value).__name__}"
+    return {key: str(each) for key, each in value.items()}
+
+
+def _scores(found: Mapping[str, Entry], name: str) -> dict[str, float]:
+    return {member: float(score) for member, score in _map(found, name).items()}
+
+
+class _PoolView:
+    """One pool of a dump, taken apart."""
+
+    def __init__(self, found: Mapping[str, Entry], *, shard: str, pool_id: str) -> None:
+        base = f"{shard}:{pool_id}"
+        self._found = found
+        self._base = base
+        self._pool_id = pool_id
+        self._conf = _map(found, f"{base}:conf")
+        self._numbers = _map(found, f"{base}:numbers")
+        self._leased = _scores(found, f"{base}:leased")
+        self._holders = _map(found, f"{base}:holders")
+        self._shelves = {name: int(n) for name, n in _map(found, f"{base}:shelves").items()}
+        self._free = {
+            name.rpartition(":")[2]: _scores(found, name)
+            for name in found
+            if name.startswith(f"{base}:free:")
+        }
+        drained = found.get(f"{base}:drained")
+        self._drained = frozenset() if drained is None else drained.value
+        self._due = _scores(found, f"{shard}:due")
+
+    def broken(self) -> Iterator[str]:
+        if not self._conf:
+            if self._numbers or self._leased or self._holders or self._free:
+                yield f"{self._pool_id} was deleted, but not all of it"
+            return
+        yield from self._places()
+        yield from self._claims()
+        if self._leased:
+            bound = self._due.get(self._pool_id)
+            earliest = min(self._leased.values())
+            if bound is None or bound > earliest:
+                yield f"{self._pool_id} is due at {bound}, its first deadline is {earliest}"
+
+    def _places(self) -> Iterator[str]:
+        """Free + leased = inventory: each number in exactly one place."""
+        places: dict[str, list[str]] = {number: [] for number in self._numbers}
+        for shelf, members in self._free.items():
+            for number in members:
+                places.setdefault(number, []).append(f"shelf {shelf}")
+                own = self._numbers.get(number, "").partition("\t")[0]
+                if own != shelf:
+                    yield f"{number} lies on shelf {shelf}, its record says {own!r}"
+        for number in self._leased:
+            places.setdefault(number, []).append("leased")
+        for number, where in places.items():
+            if number not in self._numbers:
+                yield f"{number} is {where} and not attached"
+            elif len(where) != 1:
+                yield f"{number} is in {len(where)} places: {where}"
+        for number in self._numbers:
+            if number in self._drained:
+                yield f"{number} is attached and drained at once"
+        yield from self._counts()
+
+    def _counts(self) -> Iterator[str]:
+        counted: dict[str, int] = {}
+        for packed in self._numbers.values():
+            shelf = packed.partition("\t")[0]
+            counted[shelf] = counted.get(shelf, 0) + 1
+        if counted != self._shelves:
+            yield f"{self._pool_id} counts {self._shelves} on its shelves, there are {counted}"
+
+    def _claims(self) -> Iterator[str]:
+        """Holder and visitor agree about each lease, by owner and fence; fences are unique."""
+        fences: set[str] = set()
+        for number, packed in self._holders.items():
+            visitor, destination, _, fence, _ = packed.split("\t", 4)
+            if fence in fences or int(fence) > int(self._conf.get("fence", 0)):
+                yield f"{number} has fence {fence}, which another has, or which was never given"
+            fences.add(fence)
+            if number not in self._numbers:
+                yield f"{number} has a holder and is not attached"
+            if number in self._leased:
+                claims = _map(self._found, f"{self._base}:v:{visitor}")
+                if claims.get(f"d:{destination}") != f"{number}\t{fence}":
+                    yield f"{number} is leased to {visitor}, whose record says {claims}"
+        for number in self._leased.keys() - self._holders.keys():
+            yield f"{number} is leased to nobody"

@@ -1,0 +1,163 @@
+"""The whole application in this process, on a real store, under a driven clock."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import httpx
+import orjson
+import pytest
+import redis
+
+from dni_allocator.app import App, Options
+from dni_allocator.settings import Settings
+from tests.support import invariants
+from tests.support.clock import ManualClock
+
+ADMIN_KEY = "sk_test_0123456789abcdef"
+ORIGIN = "https://shop.example"
+SHOP = "+16023133897"
+POOL = {"name": "Shop", "destinations": [SHOP], "allowed_origins": [ORIGIN]}
+
+Json = dict[str, object]
+
+
+@dataclass(slots=True)
+class Service:
+    """The service as a tag, a backend and an operator see it."""
+
+    app: App
+    http: httpx.AsyncClient
+    redis_url: str
+    clock: ManualClock = field(default_factory=ManualClock)
+
+    def contents(self) -> dict[str, invariants.Value]:
+        """The whole keyspace, to compare before and after."""
+        with redis.Redis.from_url(self.redis_url) as client:
+            return invariants.contents(client)
+
+    async def admin(
+        self, method: str, path: str, body: object = None, **headers: str
+    ) -> httpx.Response:
+        """Call as an operator."""
+        return await self.http.request(
+            method,
+            path,
+            content=None if body is None else orjson.dumps(body),
+            headers={"Authorization": f"Bearer {ADMIN_KEY}", "Content-Type": "application/json",
+                     **headers},
+        )  # fmt: skip
+
+    async def pool(self, *numbers: str, **settings: object) -> "Site":
+        """A pool with these numbers."""
+        made = await self.admin("POST", "/pools", {**POOL, **settings})
+        assert made.status_code == 201, made.text
+        pool = made.json()
+        if numbers:
+            attached = await self.admin(
+                "POST", f"/pools/{pool['id']}/numbers",
+                {"numbers": list(numbers), "all_or_nothing": True},
+            )  # fmt: skip
+            assert attached.status_code == 200, attached.text
+        return Site(self, pool_id=str(pool["id"]), key=str(pool["key"]))
+
+    async def tag(
+        self, path: str, body: Mapping[str, object], *, origin: str | None = ORIGIN
+    ) -> httpx.Response:
+        """Call as the tag does: a string body, no preflight."""
+        headers = {"Content-Type": "text/plain;charset=UTF-8"}
+        if origin is not None:
+            headers["Origin"] = origin
+        return await self.http.post(path, content=orjson.dumps(body), headers=headers)
+
+    async def attribution(self, number: str, **query: str) -> Json:
+        """Ask whose number it was."""
+        answer = await self.http.get(
+            f"/attribution/{number}",
+            params=query,
+            headers={"Authorization": f"Bearer {ADMIN_KEY}"},
+        )
+        assert answer.status_code == 200, answer.text
+        found: Json = answer.json()
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a page shows in the place of a destination."""
+
+    number: str
+    status: str
+    reason: str
+    lease_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A customer's site: pages under one publishable key."""
+
+    service: Service
+    pool_id: str
+    key: str
+
+    async def view(self, visitor: str, page: str = "page", **more: object) -> list[Shown]:
+        """A page view: what is shown for each destination."""
+        answer = await self.service.tag(
+            "/assign", {"key": self.key, "visitor_id": visitor, "page_id": page, **more}
+        )
+        assert answer.status_code == 200, answer.text
+        return [
+            Shown(each["number"], each["status"], each["reason"], each["lease_id"])
+            for each in answer.json()["numbers"]
+        ]
+
+    async def number(self, visitor: str, page: str = "page", **more: object) -> str:
+        """What the one destination is replaced by."""
+        (shown,) = await self.view(visitor, page, **more)
+        return shown.number
+
+    async def heartbeat(self, visitor: str, page: str = "page") -> Json:
+        """A sign of life of one page."""
+        answer = await self.service.tag(
+            "/heartbeat", {"key": self.key, "visitor_id": visitor, "page_id": page}
+        )
+        assert answer.status_code == 200, answer.text
+        found: Json = answer.json()
+        return found
+
+    async def close(self, visitor: str, page: str = "page") -> None:
+        """The farewell beacon of one page."""
+        answer = await self.service.tag(
+            "/close", {"key": self.key, "visitor_id": visitor, "page_id": page}
+        )
+        assert answer.status_code == 204, answer.text
+
+
+@asynccontextmanager
+async def serving(
+    redis_url: str, *, clock: ManualClock | None = None, admin_key: str | None = ADMIN_KEY,
+    announced: list[str] | None = None, redis_timeout_s: float = 2.0,
+) -> AsyncIterator[Service]:  # fmt: skip
+    """The application with its lifespan, without housekeeping in the background."""
+    clock = clock or ManualClock()
+    settings = Settings.model_validate(
+        {"redis_url": redis_url, "shards": 4, "admin_key": admin_key,
+         "redis_timeout_s": redis_timeout_s}
+    )  # fmt: skip
+    announce = (announced if announced is not None else []).append
+    app = App(settings, Options(forwarder=False, sweeper=False, clock=clock, announce=announce))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.running(),
+        httpx.AsyncClient(transport=transport, base_url="http://dni.example") as client,
+    ):
+        yield Service(app, client, redis_url, clock)
+
+
+@pytest.fixture
+async def service(redis_url: str) -> AsyncIterator[Service]:
+    """The service on an empty store; the invariants are checked when the test is over."""
+    async with serving(redis_url) as running:
+        yield running
+    with redis.Redis.from_url(redis_url) as client:
+        invariants.check(client)
