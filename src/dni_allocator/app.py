@@ -1,7 +1,7 @@
 """Composition root: settings in, ASGI application out. Everything is wired here."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -99,11 +99,11 @@ class App:
         """Readiness of this process; the server sets `draining` on it."""
         return self._health
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one ASGI connection."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve one ASGI connection. No coroutine of its own: it would be one more a request."""
         if self._health.draining and scope["type"] == "http":
             send = _closing(send)
-        await self._edge(scope, receive, send)
+        return self._edge(scope, receive, send)
 
     def sweeper(self, *, interval_s: float = 1.0) -> Sweeper:
         """The housekeeper of leases."""

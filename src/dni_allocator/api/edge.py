@@ -29,7 +29,7 @@ from dni_allocator.domain.lease import Alive, Answer, Assignment, Leased, Overfl
 from dni_allocator.domain.number import Formats, parse_number
 from dni_allocator.domain.pool import Format, Pool
 from dni_allocator.metrics import Metrics
-from dni_allocator.services.allocation import Allocation, Page
+from dni_allocator.services.allocation import Allocation
 
 log = structlog.get_logger(__name__)
 
@@ -95,17 +95,7 @@ class Edge:
     async def _assign(self, body: bytes, origin: str | None) -> tuple[int, bytes, Headers]:
         asked = _parse(AssignBody, body)
         began = perf_counter()
-        page = Page(
-            visitor_id=asked.visitor_id,
-            page_id=asked.page_id,
-            destinations=asked.destinations,
-            previous={place: number for place, number in asked.previous.items() if number},
-            url=asked.url,
-            referrer=asked.referrer,
-            fields=asked.fields,
-            keep_data=asked.consent != "none",
-        )
-        pool, assignment = await self._allocation.assign(page, site_key=asked.key, origin=origin)
+        pool, assignment = await self._allocation.assign(asked, site_key=asked.key, origin=origin)
         answer = assignment_json(assignment, pool=pool)
         self._metrics.assign_durations.observe(perf_counter() - began)
         for row in answer["numbers"]:
@@ -129,13 +119,22 @@ class Edge:
         return 204, b"", _allow(origin)
 
 
+class FormatsJson(TypedDict):
+    """`FormatsOut`, as it is built on the hot path."""
+
+    e164: str
+    national: str
+    international: str
+    rfc3966: str
+
+
 class NumberJson(TypedDict):
     """`AssignedNumberOut`, as it is built on the hot path."""
 
     destination: str
     number: str
     display: str
-    formats: Formats
+    formats: FormatsJson
     status: str
     reason: str
     expires_in_s: int | None
@@ -182,7 +181,12 @@ def _number_json(answer: Answer, *, pool: Pool) -> NumberJson:
         "destination": answer.destination,
         "number": shown.e164,
         "display": _display(shown, wanted=pool.settings.format),
-        "formats": shown,
+        "formats": {
+            "e164": shown.e164,
+            "national": shown.national,
+            "international": shown.international,
+            "rfc3966": shown.rfc3966,
+        },
         "status": status,
         "reason": answer.reason,
         "expires_in_s": expires_in_s,

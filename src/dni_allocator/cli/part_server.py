@@ -53,6 +53,7 @@ async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
         uvicorn.Config(
             app,
             http=CorkedHttpProtocol,
+            interface="asgi3",
             ws="none",
             lifespan="off",
             access_log=False,

@@ -72,6 +72,7 @@ def server(settings: Settings, app: App) -> DrainingServer:
         port=settings.port,
         loop="uvloop",
         http=CorkedHttpProtocol,
+        interface="asgi3",  # App.__call__ is no coroutine function, which is how uvicorn would tell
         ws="none",
         access_log=False,
         log_level="warning",

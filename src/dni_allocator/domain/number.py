@@ -7,6 +7,7 @@ A number is a string everywhere: as an integer it would lose its plus, and in Lu
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
@@ -41,9 +42,11 @@ class PhoneNumber:
     """Digits of the national format: with the trunk prefix where the country writes one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Formats:
-    """The four ways a number is shown, by the names of the HTTP answer."""
+class Formats(NamedTuple):
+    """The four ways a number is shown, by the names of the HTTP answer.
+
+    A named tuple for the reason given in `domain.lease`.
+    """
 
     e164: str
     national: str

@@ -1,7 +1,7 @@
 """Give a page its numbers, keep them while it lives, let them go when it closes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import Protocol
 
 import orjson
 
@@ -24,22 +24,48 @@ from dni_allocator.services.sites import Sites
 from dni_allocator.store.leases import LeaseStore, Stale
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """What a page says of itself, shape checked, meaning not yet.
+class Page(Protocol):
+    """What a page says of itself, shape checked, meaning not yet."""
 
-    `destinations` None: the pool's default one. `previous` maps a destination to the number this
-    visitor had before. Without `keep_data` (no consent) nothing is kept beside the lease.
-    """
+    @property
+    def visitor_id(self) -> str | None:
+        """None: one is made."""
+        ...
 
-    visitor_id: str | None = None
-    page_id: str | None = None
-    destinations: Sequence[str] | None = None
-    previous: Mapping[str, str] = field(default_factory=dict)
-    url: str | None = None
-    referrer: str | None = None
-    fields: Mapping[str, str] = field(default_factory=dict)
-    keep_data: bool = True
+    @property
+    def page_id(self) -> str | None:
+        """None: one is made."""
+        ...
+
+    @property
+    def destinations(self) -> Sequence[str] | None:
+        """Numbers the page shows, as it writes them; None: the pool's default one."""
+        ...
+
+    @property
+    def previous(self) -> Mapping[str, str | None]:
+        """Destination -> the number this visitor had before."""
+        ...
+
+    @property
+    def url(self) -> str | None:
+        """Of the page."""
+        ...
+
+    @property
+    def referrer(self) -> str | None:
+        """Where the visitor came from."""
+        ...
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """Marketing data."""
+        ...
+
+    @property
+    def consent(self) -> str | None:
+        """`none`: nothing is kept beside the lease."""
+        ...
 
 
 class Allocation:
@@ -61,21 +87,20 @@ class Allocation:
         page_id = page.page_id or new_page_id()
         tries = 0
         while True:
-            pool = await self._sites.pool(site_key, origin=origin, tries=tries)
-            wanted = _destinations(page.destinations, pool=pool)
+            pool = self._sites.known(site_key, origin) or await self._sites.pool(
+                site_key, origin=origin, tries=tries
+            )
+            wanted, allowed = _destinations(page.destinations, pool)
             # Also with nothing to lease: the script tells whether the pool is still as we know it.
             answered = await self._leases.assign(
                 pool,
-                PageRequest(
-                    visitor_id, page_id, _allowed(wanted, pool=pool), page.previous,
-                    _data(page, pool=pool),
-                ),
-            )  # fmt: skip
+                PageRequest(visitor_id, page_id, allowed, page.previous, _data(page, pool)),
+            )
             if not isinstance(answered, Stale):
                 return pool, Assignment(
                     visitor_id,
                     page_id,
-                    _heartbeat_s(answered, pool=pool),
+                    _heartbeat_s(answered, pool),
                     _in_order(wanted, answered, paused=pool.settings.paused),
                 )
             self._sites.forget(site_key)
@@ -87,7 +112,9 @@ class Allocation:
         """Take a page's sign of life. Raises as `assign`."""
         tries = 0
         while True:
-            pool = await self._sites.pool(site_key, origin=origin, tries=tries)
+            pool = self._sites.known(site_key, origin) or await self._sites.pool(
+                site_key, origin=origin, tries=tries
+            )
             alive = await self._leases.heartbeat(pool, visitor_id=visitor_id, page_id=page_id)
             if not isinstance(alive, Stale):
                 return pool, alive
@@ -100,7 +127,9 @@ class Allocation:
         """Take a page's farewell. Raises as `assign`."""
         tries = 0
         while True:
-            pool = await self._sites.pool(site_key, origin=origin, tries=tries)
+            pool = self._sites.known(site_key, origin) or await self._sites.pool(
+                site_key, origin=origin, tries=tries
+            )
             closing = await self._leases.close(pool, visitor_id=visitor_id, page_id=page_id)
             if not isinstance(closing, Stale):
                 return pool, closing
@@ -108,16 +137,28 @@ class Allocation:
             tries += 1
 
 
-def _destinations(typed: Sequence[str] | None, *, pool: Pool) -> tuple[str, ...]:
-    """E.164, each once, in the order of the page."""
-    if typed is None:
-        return pool.settings.destinations[:1]
+def _destinations(
+    typed: Sequence[str] | None, pool: Pool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the page wants, as E.164, each once and in its order; and what may be leased of it.
+
+    Only what is on the pool's allow-list, and nothing while it is paused.
+    """
     known = pool.settings.destinations
+    if typed is None:
+        wanted = known[:1]
+    elif len(typed) == 1 and typed[0] in known:
+        wanted = (typed[0],)
+    else:
+        wanted = _read(typed, pool)
+    if pool.settings.paused:
+        return wanted, ()
+    return wanted, tuple([each for each in wanted if each in known])
+
+
+def _read(typed: Sequence[str], pool: Pool) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for position, text in enumerate(typed):
-        if text in known:
-            found[text] = None
-            continue
         try:
             found[parse_number(text, country=pool.settings.country).e164] = None
         except InvalidNumber as error:
@@ -129,25 +170,24 @@ def _destinations(typed: Sequence[str] | None, *, pool: Pool) -> tuple[str, ...]
     return tuple(found)
 
 
-def _data(page: Page, *, pool: Pool) -> str:
+def _data(page: Page, pool: Pool) -> str:
     """What is kept with the lease, as JSON text; "" when the page told nothing."""
-    if not page.keep_data:
+    if page.consent == "none":
         return "{}"
-    wanted = pool.settings.marketing_fields
-    fields = {name: value for name, value in page.fields.items() if not wanted or name in wanted}
-    known = {"url": page.url, "referrer": page.referrer, "fields": fields}
-    told = {name: value for name, value in known.items() if value}
+    fields, wanted = page.fields, pool.settings.marketing_fields
+    if wanted:
+        fields = {name: value for name, value in fields.items() if name in wanted}
+    told: dict[str, object] = {}
+    if page.url:
+        told["url"] = page.url
+    if page.referrer:
+        told["referrer"] = page.referrer
+    if fields:
+        told["fields"] = fields
     return orjson.dumps(told).decode() if told else ""
 
 
-def _allowed(wanted: tuple[str, ...], *, pool: Pool) -> tuple[str, ...]:
-    """The destinations that may be leased for: of the pool's allow-list, and none while paused."""
-    if pool.settings.paused:
-        return ()
-    return tuple(each for each in wanted if each in pool.settings.destinations)
-
-
-def _heartbeat_s(answered: Sequence[Answer], *, pool: Pool) -> int | None:
+def _heartbeat_s(answered: Sequence[Answer], pool: Pool) -> int | None:
     """None where nothing is leased: there is nothing to keep alive."""
     for answer in answered:
         if isinstance(answer, Leased):
@@ -162,6 +202,4 @@ def _in_order(
         return tuple(answered)
     by_destination = {answer.destination: answer for answer in answered}
     reason = Reason.PAUSED if paused else Reason.NO_MATCH
-    return tuple(
-        by_destination.get(each) or Original(destination=each, reason=reason) for each in wanted
-    )
+    return tuple(by_destination.get(each) or Original(each, reason) for each in wanted)

@@ -26,17 +26,24 @@ class Sites:
         self._pools = pools
         self._remembered: OrderedDict[str, Pool] = OrderedDict()
 
-    async def pool(self, site_key: str, *, origin: str | None, tries: int = 0) -> Pool:
-        """The pool of a key for a page of `origin`; None for a caller that is no browser.
+    def known(self, site_key: str, origin: str | None) -> Pool | None:
+        """The remembered pool of a key, if it allows a page of `origin`; None: ask `pool`.
 
-        The pool may have been edited since: its revision is for the script to compare. When the
-        script says so, call `forget` and ask again with one more in `tries`. Raises `UnknownKey`,
+        It may have been edited since: its revision is for the script to compare. When the script
+        says so, call `forget`, and then `pool`.
+        """
+        pool = self._remembered.get(site_key)
+        if pool is None or (origin is not None and not pool.allows_origin(origin)):
+            return None
+        self._remembered.move_to_end(site_key)
+        return pool
+
+    async def pool(self, site_key: str, *, origin: str | None, tries: int = 0) -> Pool:
+        """The pool of a key, read now, for a page of `origin`; None for a caller without a browser.
+
+        `tries`: how often a script has found the pool edited meanwhile. Raises `UnknownKey`,
         `OriginNotAllowed`, and `StoreUnavailable` after too many tries.
         """
-        known = self._remembered.get(site_key)
-        if known is not None and (origin is None or known.allows_origin(origin)):
-            self._remembered.move_to_end(site_key)
-            return known
         if tries >= MOST_TRIES:
             message = "The pool is being edited all the time."
             raise StoreUnavailable(message)

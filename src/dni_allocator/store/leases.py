@@ -95,7 +95,7 @@ class LeaseStore:
         visitor_id = request.visitor_id
         page_rows: list[Value] = []
         for destination in request.destinations:
-            page_rows += (destination, request.previous.get(destination, ""), THE_SHELF)
+            page_rows += (destination, request.previous.get(destination) or "", THE_SHELF)
         reply = await calls.assign.run(
             self._shards.execute,
             {
