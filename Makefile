@@ -16,7 +16,7 @@ LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3
 	pyproject.toml --group build --extra postgresql
 
 .PHONY: help run test check check-format check-lint check-types check-imports check-openapi \
-	check-tag openapi format parts lock clean
+	check-tag openapi format parts bench lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -56,6 +56,9 @@ format: $(VENV)/.ready-dev ## Let ruff format and mend the code
 
 parts: $(VENV)/.ready-dev ## Install a Chromium and a PostgreSQL for the tests where there is none
 	@$(BIN)/python -m tests.support.parts
+
+bench: $(VENV)/.ready-load ## Measure against peers and budgets; ARGS=--short for a rough minute
+	$(BIN)/python -m loadtests.bench $(ARGS)
 
 lock: $(VENV)/.ready-dev ## Pin the dependencies anew; UPGRADE=--upgrade for the newest
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(LOCK) --output-file requirements.lock

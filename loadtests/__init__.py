@@ -1,0 +1,1 @@
+"""Load on a running service: the benchmark (`bench`) and traffic like a website's."""
