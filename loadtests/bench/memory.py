@@ -7,7 +7,7 @@ from redis import Redis
 from dni_allocator.store.connection import Connection
 from dni_allocator.store.embedded import EmbeddedServer
 from loadtests.bench import traffic
-from loadtests.bench.pipelining import Recorder, load_scripts, send
+from loadtests.bench.pipelining import DATA, Recorder, load_scripts, send
 from loadtests.bench.plan import Plan
 from loadtests.bench.results import Row, at_most
 from loadtests.bench.seeding import AREA_CODES, Seeder, list_in_directory, numbers, pool
@@ -50,7 +50,7 @@ async def measure(plan: Plan) -> list[Row]:
                 limit=_NUMBER_LIMIT_B, unit="B"),
         Row(name="memory-number-directory", what="idle number and its directory entry",
             value=f"{number + directory:,.0f} B"),
-        at_most("memory-lease", f"live lease with its event, {leases:,} of them, 240 B of data",
+        at_most("memory-lease", f"live lease with event, one of {leases:,}, {len(DATA)} B of data",
                 value=lease, limit=_LEASE_LIMIT_B, unit="B more"),
     ]  # fmt: skip
     if errors:

@@ -1,54 +1,15 @@
 """A real `dni-allocator serve` is told to stop while clients are at it."""
 
 import asyncio
-import os
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from socket import create_server
 
 import httpx
-import pytest
 
+from tests.support.program import answers
 from tests.support.service import ADMIN_KEY, POOL
 from tests.support.waiting import wait_until_async
-
-DRAIN_S = 1
-
-
-def _free_port() -> int:
-    with create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
-@pytest.fixture
-def port() -> int:
-    """A port nobody listens on."""
-    return _free_port()
-
-
-@pytest.fixture
-def serve(tmp_path: Path, port: int) -> Iterator["subprocess.Popen[bytes]"]:
-    """The program as an operator starts it, with the embedded server."""
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("DNI_")},
-        "DNI_PORT": str(port),
-        "DNI_DATA_DIR": str(tmp_path / "data"),
-        "DNI_ADMIN_KEY": ADMIN_KEY,
-        "DNI_DRAIN_S": str(DRAIN_S),
-    }
-    command = [sys.executable, "-m", "dni_allocator", "serve"]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
 
 
 async def _listens(port: int) -> bool:
@@ -60,13 +21,6 @@ async def _listens(port: int) -> bool:
     return True
 
 
-async def _answers(http: httpx.AsyncClient, path: str, status: int) -> bool:
-    try:
-        return (await http.get(path)).status_code == status
-    except httpx.TransportError:
-        return False
-
-
 async def test_sigterm_fails_no_request(
     serve: "subprocess.Popen[bytes]", port: int, tmp_path: Path
 ) -> None:
@@ -75,7 +29,7 @@ async def test_sigterm_fails_no_request(
     failed: list[str] = []
     base = f"http://127.0.0.1:{port}"
     async with httpx.AsyncClient(base_url=base) as http:
-        await wait_until_async(lambda: _answers(http, "/readyz", 200), what="ready")
+        await wait_until_async(lambda: answers(http, "/readyz", 200), what="ready")
         made = await http.post(
             "/pools", json=POOL, headers={"Authorization": f"Bearer {ADMIN_KEY}"}
         )
@@ -104,7 +58,7 @@ async def test_sigterm_fails_no_request(
         await wait_until_async(lambda: served > 50, what="traffic")
 
         serve.send_signal(signal.SIGTERM)
-        await wait_until_async(lambda: _answers(http, "/readyz", 503), what="not ready")
+        await wait_until_async(lambda: answers(http, "/readyz", 503), what="not ready")
         told = served
         await asyncio.gather(*visitors)
 

@@ -226,8 +226,8 @@ class _PoolView:
             if number not in self._numbers:
                 yield f"{number} has a holder and is not attached"
             if number in self._leased:
-                claims = _map(self._found, f"{self._base}:v:{visitor}")
-                if claims.get(f"d:{destination}") != f"{number}\t{fence}":
-                    yield f"{number} is leased to {visitor}, whose record says {claims}"
+                claims = _map(self._found, f"{self._base}:v:{visitor}").get("l", "")
+                if f"{destination}\t{number}\t{fence}\t" not in claims:
+                    yield f"{number} is leased to {visitor}, whose record says {claims!r}"
         for number in self._leased.keys() - self._holders.keys():
             yield f"{number} is leased to nobody"

@@ -106,7 +106,8 @@ async def test_a_poison_event_is_parked_while_others_flow(
         await wait_until_async(lambda: len(receiver.taken) >= 50)
         await position_after(connection, sent[-1])
         clock.ahead_s += 6.1
-        await wait_until_async(lambda: len(receiver.came) >= 52)
+        # Only once the failure is written down: its next attempt is reckoned from that instant.
+        await wait_until_async(lambda: parked_attempts(connection, 2))
         receiver.answer = lambda _: 204
         clock.ahead_s += 361
         await wait_until_async(lambda: len(receiver.taken) >= 51)

@@ -98,7 +98,7 @@ class PoolKeys:
     past: str
     """Prefix of `past:<number>`, LIST of packed earlier holders, newest first, with a TTL."""
     visitors: str
-    """Prefix of `v:<visitor>`, HASH of leases by destination and open pages, with a TTL."""
+    """Prefix of `v:<visitor>`, HASH of claims (`l`) and open pages, with a TTL."""
     drained: str
     """SET of numbers that left when their lease ended; the directory has yet to hear of it."""
     stats: str

@@ -129,10 +129,16 @@ class PoolStore:
         attached = count(await self._shards.execute("HLEN", at.numbers))
         leased = count(await self._shards.execute("ZCARD", at.leased))
         totals = mapping(await self._shards.execute("HGETALL", at.stats))
+        leases = await self._shards.execute("HGET", at.conf, "fence")
+        given = 0 if leases is None else count(leases)
         return Occupancy(
             attached=attached,
             leased=leased,
-            totals={name: int(value) for name, value in totals.items()},
+            totals={
+                # Every lease ever given got a fence; those that were not returned were new.
+                **({"new": given - int(totals.get("returned", 0))} if given else {}),
+                **{name: int(value) for name, value in totals.items()},
+            },
         )
 
     async def attach(self, pool_id: str, inventory: Sequence[InventoryRow]) -> list[str]:

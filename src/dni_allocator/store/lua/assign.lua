@@ -12,7 +12,7 @@ local leased      = KEYS[2]              -- ZSET number -> deadline, ms
 local holders     = KEYS[3]              -- HASH number -> packed holder
 local numbers     = KEYS[4]              -- HASH number -> packed number
 local shelves     = KEYS[5]              -- HASH shelf -> numbers attached
-local visitor     = KEYS[6]              -- HASH of this visitor: d:<destination>, p:<page>, c
+local visitor     = KEYS[6]              -- HASH of this visitor: l, p:<page>, c
 local stats       = KEYS[7]              -- HASH of counters
 local events      = KEYS[8]              -- STREAM, the outbox of the shard
 local due         = KEYS[9]              -- ZSET pool -> lower bound of its next deadline, ms
@@ -36,6 +36,7 @@ local first_row   = 11
 --@include lib/clock
 --@include lib/records
 --@include lib/ending
+--@include lib/claims
 --@include lib/pages
 
 local current_rev = redis.call("HGET", conf, "rev")
@@ -51,7 +52,6 @@ local reply = {"OK", tostring(now)}
 if rows == 0 then
   return reply
 end
-reclaim(now, 2 * rows + 2, window)
 
 -- Take a free number off its shelf; the first shelf that has one wins. nil when all are empty.
 local function pick(names)
@@ -103,10 +103,7 @@ local function retire_holder(number, released_at)
   end
   local owner, destination, _, fence, its_data = unpack_holder(packed)
   if owner ~= visitor_id then
-    local claim = redis.call("HGET", visitors .. owner, "d:" .. destination)
-    if claim == number .. "\t" .. fence then
-      redis.call("HDEL", visitors .. owner, "d:" .. destination)
-    end
+    drop_claim(visitors .. owner, destination, number, fence)
   end
   if tonumber(released_at) + window > now then
     remember_holder(number, released_at, packed, window, now)
@@ -120,12 +117,14 @@ local function lease(number, released_at, destination, reason)
   local fence = tostring(redis.call("HINCRBY", conf, "fence", 1))
   redis.call("HSET", holders, number, pack_holder(visitor_id, destination, now, fence, known))
   redis.call("ZADD", leased, now + idle, number)
-  redis.call("HSET", visitor, "d:" .. destination, number .. "\t" .. fence)
   redis.call("ZADD", due, "LT", now + idle, pool_id)
   redis.call("XADD", events, "*", "t", "number.assigned", "p", pool_id, "n", number,
     "v", visitor_id, "d", destination, "f", fence, "w", now, "r", reason, "x", known)
-  redis.call("HINCRBY", stats, reason, 1)
-  return fence
+  if reason ~= "new" then
+    redis.call("HINCRBY", stats, reason, 1) -- new ones are the other leases ever given: the fence
+  end
+  local _, _, national, international = unpack_number(redis.call("HGET", numbers, number))
+  return {number, fence, national, international}
 end
 
 -- A live lease of this visitor for this destination gets a new deadline. The owner and the
@@ -171,81 +170,91 @@ local function remember_overflow(destination)
   redis.call("PEXPIRE", key, window)
 end
 
-local function answer(status, reason, number, fence, deadline)
-  local national, international = "", ""
-  if status == "leased" then
-    local _
-    _, _, national, international = unpack_number(redis.call("HGET", numbers, number))
-  end
-  for _, value in ipairs({status, reason, number, fence, deadline, national, international}) do
-    reply[#reply + 1] = value
+local function answer(status, reason, number, fence, deadline, national, international)
+  local row = {status, reason, number, fence, deadline, national, international}
+  for at = 1, 7 do
+    reply[#reply + 1] = row[at]
   end
 end
 
-local claims = {}
-local fields = redis.call("HGETALL", visitor)
-for i = 1, #fields, 2 do
-  if string.sub(fields[i], 1, 2) == "d:" then
-    claims[string.sub(fields[i], 3)] = fields[i + 1]
+local claims, order = {}, {}
+each_claim(
+  redis.call("HGET", visitor, "l") or "",
+  function(destination, number, fence, national, international)
+    claims[destination] = {number, fence, national, international}
+    order[#order + 1] = destination
   end
+)
+
+-- A lease for one destination that cannot be renewed: the number this visitor had, or a free one.
+local reclaimed = false
+local function find(destination, previous, names)
+  if not reclaimed then
+    reclaimed = true
+    reclaim(now, 2 * rows + 2, window)
+  end
+  local number, released_at
+  if claims[destination] then
+    number, released_at = take_back(claims[destination][1], destination)
+  end
+  if not number and previous ~= "" then
+    number, released_at = take_back(previous, destination)
+  end
+  if number then
+    return "returned", number, released_at
+  end
+  number, released_at = pick(names)
+  if not number then
+    -- Expired leases of other shelves may have hidden one of these: look again, further.
+    reclaim(now, 64, window)
+    number, released_at = pick(names)
+  end
+  return "new", number, released_at
 end
-local asked = {}
-local holds_a_lease = false
+
+local asked, changed, holds_a_lease = {}, false, false
 for row = 0, rows - 1 do
   local at = first_row + 3 * row
-  local destination, previous, names = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  local number, fence, released_at
-  if claims[destination] then
-    number, fence = unpack_claim(claims[destination])
-  end
+  local destination = ARGV[at]
+  local claim = claims[destination]
   asked[destination] = true
-  if number and renew(number, fence) then
-    answer("leased", "renewed", number, fence, tostring(now + idle))
+  if claim and renew(claim[1], claim[2]) then
+    answer("leased", "renewed", claim[1], claim[2], tostring(now + idle), claim[3], claim[4])
     holds_a_lease = true
   else
-    local reason = "returned"
+    local reason, number, released_at = find(destination, ARGV[at + 1], ARGV[at + 2])
     if number then
-      number, released_at = take_back(number, destination)
-    end
-    if not number and previous ~= "" then
-      number, released_at = take_back(previous, destination)
-    end
-    if not number then
-      reason = "new"
-      number, released_at = pick(names)
-    end
-    if not number then
-      -- Expired leases of other shelves may have hidden one of these: look again, further.
-      reclaim(now, 64, window)
-      number, released_at = pick(names)
-    end
-    if number then
-      fence = lease(number, released_at, destination, reason)
-      claims[destination] = number .. "\t" .. fence
-      answer("leased", reason, number, fence, tostring(now + idle))
-      holds_a_lease = true
+      if not claim then
+        order[#order + 1] = destination
+      end
+      claim = lease(number, released_at, destination, reason)
+      claims[destination] = claim
+      changed, holds_a_lease = true, true
+      answer("leased", reason, claim[1], claim[2], tostring(now + idle), claim[3], claim[4])
     elseif overflow ~= "" then
       remember_overflow(destination)
       redis.call("HINCRBY", stats, "overflow", 1)
-      answer("overflow", "exhausted", overflow, "", "")
+      answer("overflow", "exhausted", overflow, "", "", "", "")
     else
       redis.call("HINCRBY", stats, "turned_away", 1)
-      answer("none", "exhausted", "", "", "")
+      answer("none", "exhausted", "", "", "", "", "")
     end
   end
 end
 
-for destination, claim in pairs(claims) do
-  if not asked[destination] then
-    local number, fence = unpack_claim(claim)
-    -- What this page captured belongs to what it shows: the others keep their data.
-    if renew(number, fence, true) then
-      holds_a_lease = true
-    end
+local lines = changed and "" or nil
+for _, destination in ipairs(order) do
+  local claim = claims[destination]
+  -- What this page captured belongs to what it shows: the others keep their data.
+  if not asked[destination] and renew(claim[1], claim[2], true) then
+    holds_a_lease = true
+  end
+  if changed then
+    lines = lines .. pack_claim(destination, unpack(claim))
   end
 end
 if holds_a_lease then
-  open_page(page_id, now)
+  open_page(page_id, now, lines)
   -- The TTL only collects garbage: whether a lease lives is decided by its deadline and owner.
   redis.call("PEXPIRE", visitor, idle + window)
 end

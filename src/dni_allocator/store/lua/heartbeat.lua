@@ -5,7 +5,7 @@
 local conf       = KEYS[1]              -- HASH of the pool: rev, …
 local leased     = KEYS[2]              -- ZSET number -> deadline, ms
 local holders    = KEYS[3]              -- HASH number -> packed holder
-local visitor    = KEYS[4]              -- HASH of this visitor: d:<destination>, p:<page>, c
+local visitor    = KEYS[4]              -- HASH of this visitor: l, p:<page>, c
 local due        = KEYS[5]              -- ZSET pool -> lower bound of its next deadline, ms
 local given_now  = ARGV[1]              -- ms, or empty: Redis TIME
 local rev        = ARGV[2]              -- revision of the pool the caller decided by

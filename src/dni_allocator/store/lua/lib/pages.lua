@@ -21,8 +21,14 @@ local function prune_pages(now)
   end
 end
 
-local function open_page(page, now)
-  local added = redis.call("HSET", visitor, "p:" .. page, now, "c", "")
+-- The page is open and alive; `claims`, if given, are the visitor's new ones (lib/claims).
+local function open_page(page, now, claims)
+  local added
+  if claims then
+    added = redis.call("HSET", visitor, "p:" .. page, now, "c", "", "l", claims)
+  else
+    added = redis.call("HSET", visitor, "p:" .. page, now, "c", "")
+  end
   if added > 0 and redis.call("HLEN", visitor) > MOST_PAGES then
     prune_pages(now)
   end

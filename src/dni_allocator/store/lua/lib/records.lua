@@ -2,7 +2,6 @@
 --   holder: visitor, destination, from ms, fence, data (JSON text, kept as it came)
 --   number: shelf, state (empty, or `draining`), national, international (empty where it follows
 --           from the national one), facts (JSON text)
---   claim:  number, fence: the value of `d:<destination>` in a visitor's hash
 local function pack_holder(visitor, destination, from, fence, data)
   return visitor .. "\t" .. destination .. "\t" .. from .. "\t" .. fence .. "\t" .. data
 end
@@ -13,8 +12,4 @@ end
 
 local function unpack_number(packed)
   return string.match(packed, "^([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t(.*)$")
-end
-
-local function unpack_claim(claim)
-  return string.match(claim, "^([^\t]*)\t(.*)$")
 end
