@@ -43,9 +43,10 @@ def serve(tmp_path: Path, port: int) -> Iterator["subprocess.Popen[bytes]"]:
         try:
             yield process
         finally:
+            # Terminated, not killed: it takes its embedded server along.
             if process.poll() is None:
-                process.kill()
-            process.wait()
+                process.terminate()
+            process.wait(timeout=30)
 
 
 async def answers(http: httpx.AsyncClient, path: str, status: int) -> bool:

@@ -111,13 +111,18 @@ local function retire_holder(number, released_at)
   end
 end
 
+-- Deadline of the pool's lease that ends first, as seen before this page leased anything.
+local earliest
+
 local function lease(number, released_at, destination, reason)
   local kept = retire_holder(number, released_at)
   local known = data == "" and kept or data
   local fence = tostring(redis.call("HINCRBY", conf, "fence", 1))
   redis.call("HSET", holders, number, pack_holder(visitor_id, destination, now, fence, known))
   redis.call("ZADD", leased, now + idle, number)
-  redis.call("ZADD", due, "LT", now + idle, pool_id)
+  if not earliest or earliest > now + idle then
+    redis.call("ZADD", due, "LT", now + idle, pool_id) -- else it is due by then already
+  end
   redis.call("XADD", events, "*", "t", "number.assigned", "p", pool_id, "n", number,
     "v", visitor_id, "d", destination, "f", fence, "w", now, "r", reason, "x", known)
   if reason ~= "new" then
@@ -187,11 +192,14 @@ each_claim(
 )
 
 -- A lease for one destination that cannot be renewed: the number this visitor had, or a free one.
-local reclaimed = false
+local looked = false
 local function find(destination, previous, names)
-  if not reclaimed then
-    reclaimed = true
-    reclaim(now, 2 * rows + 2, window)
+  if not looked then
+    looked = true
+    earliest = tonumber(redis.call("ZRANGE", leased, 0, 0, "WITHSCORES")[2])
+    if earliest and earliest <= now then
+      reclaim(now, 2 * rows + 2, window)
+    end
   end
   local number, released_at
   if claims[destination] then
@@ -255,7 +263,5 @@ for _, destination in ipairs(order) do
 end
 if holds_a_lease then
   open_page(page_id, now, lines)
-  -- The TTL only collects garbage: whether a lease lives is decided by its deadline and owner.
-  redis.call("PEXPIRE", visitor, idle + window)
 end
 return reply

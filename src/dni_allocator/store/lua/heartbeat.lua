@@ -39,5 +39,4 @@ for _, lease in ipairs(own) do
   end
 end
 open_page(page_id, now)
-redis.call("PEXPIRE", visitor, idle + window)
 return {"OK", tostring(now), tostring(now + idle)}

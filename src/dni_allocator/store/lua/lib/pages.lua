@@ -1,8 +1,9 @@
 -- A visitor's open pages: fields `p:<page>` -> last sign of life, ms; `c` -> when the last page
 -- closed, ms, empty while one is open.
---@needs visitor idle
+--@needs visitor idle window
 
 local MOST_PAGES = 64 -- a visitor's record stays small whatever a script on the page does
+local SPARE = 600000   -- ms, how much longer than needed a TTL is set
 
 -- Forget the pages that have been silent for the idle limit; then, above the limit, the oldest.
 local function prune_pages(now)
@@ -22,12 +23,21 @@ local function prune_pages(now)
 end
 
 -- The page is open and alive; `claims`, if given, are the visitor's new ones (lib/claims).
+-- The TTL only collects garbage: whether a lease lives is decided by its deadline and owner. It is
+-- set longer than needed, so that most signs of life need not write it again.
 local function open_page(page, now, claims)
   local added
   if claims then
     added = redis.call("HSET", visitor, "p:" .. page, now, "c", "", "l", claims)
   else
     added = redis.call("HSET", visitor, "p:" .. page, now, "c", "")
+  end
+  if added == 3 then
+    redis.call("PEXPIRE", visitor, idle + window + SPARE)
+    return -- a record that was not there before
+  end
+  if redis.call("PTTL", visitor) < idle + window then
+    redis.call("PEXPIRE", visitor, idle + window + SPARE)
   end
   if added > 0 and redis.call("HLEN", visitor) > MOST_PAGES then
     prune_pages(now)
