@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any, cast
 
 import structlog
 from fastapi import FastAPI
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from dni_allocator import __version__
 from dni_allocator.api import errors
@@ -91,7 +93,10 @@ class App:
         self._health = self.services.health
         self.api = self._build_api()
         self._edge: ASGIApp = Edge(
-            allocation=self.services.allocation, metrics=self.metrics, rest=_bounded(self.api)
+            allocation=self.services.allocation,
+            metrics=self.metrics,
+            # Not before the tag's calls: they ask neither for the client's address nor the scheme.
+            rest=_behind_proxies(_bounded(self.api), believed=settings.forwarded_allow_ips),
         )
 
     @property
@@ -262,6 +267,14 @@ def _bounded(app: ASGIApp) -> ASGIApp:
         await app(scope, receive, send)
 
     return bounded
+
+
+def _behind_proxies(app: ASGIApp, *, believed: str) -> ASGIApp:
+    """Take the client's address and the scheme from the headers of proxies that are believed."""
+    # uvicorn types ASGI messages more narrowly than Starlette does.
+    inner: Any = app
+    outer: Any = ProxyHeadersMiddleware(inner, trusted_hosts=believed)
+    return cast("ASGIApp", outer)
 
 
 def _closing(send: Send) -> Send:

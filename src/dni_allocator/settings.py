@@ -43,6 +43,10 @@ class Settings(BaseSettings):
     shards: Annotated[int, Field(ge=1, le=1024)] = Field(
         default=8, description="Parts the data are cut into; fixed at the first start."
     )
+    forwarded_allow_ips: str = Field(
+        default="127.0.0.1,::1",
+        description="Proxies whose X-Forwarded-For and -Proto are believed, comma separated.",
+    )
     drain_s: Annotated[float, Field(ge=0, le=300)] = Field(
         default=3.0,
         description="After SIGTERM: how long to serve on while load balancers look away, seconds.",

@@ -4,11 +4,12 @@ import base64
 import hashlib
 import re
 
+import httpx
 import pytest
 
 from dni_allocator import __version__
 from tests.http.test_bad_input import assert_problem
-from tests.support.service import ORIGIN, SHOP, Service
+from tests.support.service import ADMIN_KEY, ORIGIN, SHOP, Service
 
 NUMBER = "+16025550100"
 ASK = {"visitor_id": "v", "page_id": "p"}
@@ -221,3 +222,18 @@ async def test_the_tags_calls_are_posts(service: Service, path: str) -> None:
 
     assert_problem(answer, 405, "method-not-allowed")
     assert answer.headers["allow"] == "POST, OPTIONS"
+
+
+async def test_behind_a_proxy_with_tls_the_snippet_says_https(service: Service) -> None:
+    """A proxy that is believed tells how browsers reach the service; anybody else tells nothing."""
+    site = await service.pool(NUMBER)
+    path = f"/pools/{site.pool_id}/integration-code"
+    told = {"Authorization": f"Bearer {ADMIN_KEY}", "X-Forwarded-Proto": "https"}
+
+    near = await service.http.get(path, headers=told)
+    transport = httpx.ASGITransport(service.app, client=("203.0.113.9", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://dni.example") as far_away:
+        far = await far_away.get(path, headers=told)
+
+    assert 'src="https://dni.example/tag.js' in near.json()["html"]
+    assert 'src="http://dni.example/tag.js' in far.json()["html"]

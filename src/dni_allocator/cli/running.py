@@ -74,6 +74,7 @@ def server(settings: Settings, app: App) -> DrainingServer:
         http=CorkedHttpProtocol,
         interface="asgi3",  # App.__call__ is no coroutine function, which is how uvicorn would tell
         ws="none",
+        proxy_headers=False,  # the application does it where it matters
         access_log=False,
         log_level="warning",
         server_header=False,

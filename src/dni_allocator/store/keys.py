@@ -123,6 +123,23 @@ class PoolKeys:
             stats=f"{base}:stats",
         )
 
+    def for_ending(self) -> dict[str, str]:
+        """The keys of every script that may end leases (`lua/lib/ending.lua`), by their names."""
+        return {
+            "conf": self.conf,
+            "leased": self.leased,
+            "holders": self.holders,
+            "numbers": self.numbers,
+            "shelves": self.shelves,
+            "stats": self.stats,
+            "events": self.shard.events,
+            "due": self.shard.due,
+            "drained": self.drained,
+            "free": self.free,
+            "past": self.past,
+            "visitors": self.visitors,
+        }
+
 
 def number_directory(number: str) -> str:
     """STRING: which pool has this number (see `store.directory` for the values)."""

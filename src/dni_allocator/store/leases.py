@@ -184,16 +184,8 @@ class LeaseStore:
             visitors=at.visitors,
             assign=_ASSIGN.bind(
                 every
+                | at.for_ending()
                 | {
-                    "numbers": at.numbers,
-                    "shelves": at.shelves,
-                    "stats": at.stats,
-                    "events": at.shard.events,
-                    "due": at.shard.due,
-                    "drained": at.drained,
-                    "free": at.free,
-                    "past": at.past,
-                    "visitors": at.visitors,
                     "pool_id": pool.id,
                     "window": str(pool.window_ms),
                     "selection": pool.settings.selection.value,
@@ -222,18 +214,7 @@ class LeaseStore:
         reply = await _SWEEP.run(
             self._shards.execute,
             {
-                "conf": at.conf,
-                "leased": at.leased,
-                "holders": at.holders,
-                "numbers": at.numbers,
-                "shelves": at.shelves,
-                "stats": at.stats,
-                "events": at.shard.events,
-                "due": at.shard.due,
-                "drained": at.drained,
-                "free": at.free,
-                "past": at.past,
-                "visitors": at.visitors,
+                **at.for_ending(),
                 "given_now": self._shards.clock(),
                 "pool_id": pool_id,
                 "window": window_ms,
