@@ -97,7 +97,7 @@ def test_the_machine_path_rule_knows_one_when_it_sees_one(line: str) -> None:
     assert MACHINE_PATH.search(line)
 
 
-@pytest.mark.parametrize("line", ["docs/home/page", "https://example.com/home/", "~/work/x"])
+@pytest.mark.parametrize("line", ["docs/home/page", "https://example.com/home/", "~/homes/x"])
 def test_the_machine_path_rule_lets_other_paths_be(line: str) -> None:
     """Relative paths and paths of addresses are no business of the rule."""
     assert not MACHINE_PATH.search(line)

@@ -1,7 +1,7 @@
 """Give a page its numbers, keep them while it lives, let them go when it closes."""
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 import orjson
 
@@ -22,6 +22,8 @@ from dni_allocator.domain.pool import Pool
 from dni_allocator.services.ids import new_page_id, new_visitor_id
 from dni_allocator.services.sites import Sites
 from dni_allocator.store.leases import LeaseStore, Stale
+
+T = TypeVar("T")
 
 
 class Page(Protocol):
@@ -85,6 +87,7 @@ class Allocation:
         """
         visitor_id = page.visitor_id or new_visitor_id()
         page_id = page.page_id or new_page_id()
+        # `_with_pool`, written out: a coroutine and a closure less for each page view.
         tries = 0
         while True:
             pool = self._sites.known(site_key, origin) or await self._sites.pool(
@@ -110,29 +113,34 @@ class Allocation:
         self, *, site_key: str, origin: str | None, visitor_id: str, page_id: str
     ) -> tuple[Pool, Alive | Gone]:
         """Take a page's sign of life. Raises as `assign`."""
-        tries = 0
-        while True:
-            pool = self._sites.known(site_key, origin) or await self._sites.pool(
-                site_key, origin=origin, tries=tries
-            )
-            alive = await self._leases.heartbeat(pool, visitor_id=visitor_id, page_id=page_id)
-            if not isinstance(alive, Stale):
-                return pool, alive
-            self._sites.forget(site_key)
-            tries += 1
+
+        def use(pool: Pool) -> Awaitable[Alive | Gone | Stale]:
+            return self._leases.heartbeat(pool, visitor_id=visitor_id, page_id=page_id)
+
+        return await self._with_pool(site_key, origin, use)
 
     async def close(
         self, *, site_key: str, origin: str | None, visitor_id: str, page_id: str
     ) -> tuple[Pool, Closing]:
         """Take a page's farewell. Raises as `assign`."""
+
+        def use(pool: Pool) -> Awaitable[Closing | Stale]:
+            return self._leases.close(pool, visitor_id=visitor_id, page_id=page_id)
+
+        return await self._with_pool(site_key, origin, use)
+
+    async def _with_pool(
+        self, site_key: str, origin: str | None, use: Callable[[Pool], Awaitable[T | Stale]]
+    ) -> tuple[Pool, T]:
+        """Run a script by the pool as it is now; again when it was edited meanwhile."""
         tries = 0
         while True:
             pool = self._sites.known(site_key, origin) or await self._sites.pool(
                 site_key, origin=origin, tries=tries
             )
-            closing = await self._leases.close(pool, visitor_id=visitor_id, page_id=page_id)
-            if not isinstance(closing, Stale):
-                return pool, closing
+            result = await use(pool)
+            if not isinstance(result, Stale):
+                return pool, result
             self._sites.forget(site_key)
             tries += 1
 
