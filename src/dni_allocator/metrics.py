@@ -1,6 +1,6 @@
 """What a process counts, and how Prometheus reads it. A leaf.
 
-The hot path adds to plain dictionaries (0.2 µs a request, against 2 to 3 µs through the client
+The hot path adds to plain dictionaries (0.3 µs a request, against 2.8 µs through the client
 library's own counters and their locks); the library writes them out when somebody asks. One
 process, one event loop: nothing else writes here. Never a number or a visitor as a label.
 """

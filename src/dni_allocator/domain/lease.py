@@ -1,7 +1,7 @@
 """The lease: what a page asks for, and the three ways it can be answered.
 
 Named tuples where the rest of the house has frozen dataclasses: these are made for every page view,
-and a frozen dataclass costs four times as much to make (0.25 against 1 µs for five fields).
+and a frozen dataclass costs three times as much to make (0.53 against 0.18 µs for five fields).
 """
 
 from collections.abc import Mapping

@@ -33,19 +33,13 @@ local data        = ARGV[10]             -- captured data, JSON text, or empty: 
 -- rows           = ARGV[11...]          -- destination, previous number, shelves (comma separated)
 local first_row   = 11
 
+--@include lib/revision
 --@include lib/clock
 --@include lib/records
 --@include lib/ending
 --@include lib/claims
 --@include lib/pages
 
-local current_rev = redis.call("HGET", conf, "rev")
-if not current_rev then
-  return {"GONE"}
-end
-if current_rev ~= rev then
-  return {"STALE"}
-end
 local rows = (#ARGV - first_row + 1) / 3
 local now = clock(given_now)
 local reply = {"OK", tostring(now)}

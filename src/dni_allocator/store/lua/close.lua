@@ -17,17 +17,11 @@ local page_id    = ARGV[5]              -- id of the page
 local idle       = tonumber(ARGV[6])    -- idle limit, ms
 local delay      = tonumber(ARGV[7])    -- closed-browser delay, ms
 
+--@include lib/revision
 --@include lib/clock
 --@include lib/records
 --@include lib/owned
 
-local current_rev = redis.call("HGET", conf, "rev")
-if not current_rev then
-  return {"GONE"}
-end
-if current_rev ~= rev then
-  return {"STALE"}
-end
 local now = clock(given_now)
 if redis.call("HDEL", visitor, "p:" .. page_id) == 0 then
   return {"NONE"}

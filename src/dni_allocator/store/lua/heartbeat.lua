@@ -15,18 +15,12 @@ local page_id    = ARGV[5]              -- id of the page
 local idle       = tonumber(ARGV[6])    -- idle limit, ms
 local window     = tonumber(ARGV[7])    -- attribution window, ms
 
+--@include lib/revision
 --@include lib/clock
 --@include lib/records
 --@include lib/pages
 --@include lib/owned
 
-local current_rev = redis.call("HGET", conf, "rev")
-if not current_rev then
-  return {"GONE"}
-end
-if current_rev ~= rev then
-  return {"STALE"}
-end
 local now = clock(given_now)
 local own = live_leases(now)
 if #own == 0 then
