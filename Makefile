@@ -12,7 +12,7 @@ WORKERS ?= 2
 ARGS ?=
 
 LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --no-emit-find-links $(UPGRADE) \
+	--generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links $(UPGRADE) \
 	pyproject.toml --group build --extra postgresql
 
 .PHONY: help run test check check-format check-lint check-types check-imports check-openapi \
