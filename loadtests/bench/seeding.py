@@ -9,8 +9,7 @@ from dni_allocator.domain.pool import Pool, PoolSettings
 from dni_allocator.store.connection import Connection
 from dni_allocator.store.directory import Directory, Entry, Role
 from dni_allocator.store.keys import number_directory
-from dni_allocator.store.leases import THE_SHELF
-from dni_allocator.store.pools import InventoryRow, PoolStore
+from dni_allocator.store.pools import THE_SHELF, InventoryRow, PoolStore
 from dni_allocator.store.shards import Shards, check_layout
 from loadtests.bench.servers import SHARDS
 from loadtests.bench.traffic import DESTINATION, ORIGIN, site_key
@@ -47,6 +46,7 @@ def numbers(count: int, *, area: int, start: int = 0) -> Iterable[InventoryRow]:
         yield InventoryRow(
             number=f"+1{area}{local:07d}",
             shelf=THE_SHELF,
+            place="",
             national=f"({area}) {exchange:03d}-{line:04d}",
             international=f"+1 {area}-{exchange:03d}-{line:04d}",
             facts="",

@@ -14,30 +14,50 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from dni_allocator import __version__
 from dni_allocator.api import errors
+from dni_allocator.api.caller import TrustedProxies
 from dni_allocator.api.context import Services
 from dni_allocator.api.edge import Edge
 from dni_allocator.api.openapi import describe
-from dni_allocator.api.routes import attribution, health, numbers, pools, tag, webhooks
+from dni_allocator.api.routes import (
+    assigning,
+    attribution,
+    explain,
+    health,
+    numbers,
+    pools,
+    sites,
+    tag,
+    webhooks,
+)
 from dni_allocator.domain.errors import BodyTooLarge, ConfigurationError, StoreUnavailable
 from dni_allocator.metrics import Metrics
 from dni_allocator.services.access import Access
 from dni_allocator.services.allocation import Allocation
 from dni_allocator.services.attribution import AttributionService
 from dni_allocator.services.endpoints import Endpoints
+from dni_allocator.services.explaining import Explainer
 from dni_allocator.services.health import Health
 from dni_allocator.services.inventory import Inventory
 from dni_allocator.services.pools import Pools
+from dni_allocator.services.quarantine import Quarantine
+from dni_allocator.services.shelving import Shelving
+from dni_allocator.services.site_records import SiteRecords
 from dni_allocator.services.sites import Sites
+from dni_allocator.services.suggestions import Suggestions
 from dni_allocator.services.sweeping import Sweeper
 from dni_allocator.settings import Settings
 from dni_allocator.store.connection import Connection
 from dni_allocator.store.directory import Directory
 from dni_allocator.store.endpoints import Endpoints as EndpointStore
+from dni_allocator.store.explaining import Explaining
 from dni_allocator.store.leases import LeaseStore
 from dni_allocator.store.outbox import Outbox, Presence
 from dni_allocator.store.pools import PoolStore
 from dni_allocator.store.secrets import SecretStore
 from dni_allocator.store.shards import Shards, check_layout, redis_time
+from dni_allocator.store.shelves import ShelfStore
+from dni_allocator.store.site_records import SiteStore
+from dni_allocator.store.suggestions import SuggestionStore
 from dni_allocator.webhooks.forwarder import Forwarder
 from dni_allocator.webhooks.guard import parse_networks
 from dni_allocator.webhooks.ports import Attempt
@@ -88,7 +108,8 @@ class App:
         hot = Shards(self._connection.pipelined, settings.shards, self._options.clock)
         self._leases = LeaseStore(hot)
         self._sites = Sites(directory=self._directory, pools=PoolStore(hot))
-        self._pools = PoolStore(Shards(self._execute, settings.shards, self._options.clock))
+        self._bulk = Shards(self._execute, settings.shards, self._options.clock)
+        self._pools = PoolStore(self._bulk)
         self.services = self._build_services()
         self._health = self.services.health
         self.api = self._build_api()
@@ -96,6 +117,7 @@ class App:
             allocation=self.services.allocation,
             metrics=self.metrics,
             # Not before the tag's calls: they ask neither for the client's address nor the scheme.
+            proxies=TrustedProxies.parse(settings.forwarded_allow_ips),
             rest=_behind_proxies(_bounded(self.api), believed=settings.forwarded_allow_ips),
         )
 
@@ -215,17 +237,31 @@ class App:
                     continue
 
     def _build_services(self) -> Services:
+        shelves = ShelfStore(self._bulk)
+        shelving = Shelving(shelves=shelves, pools=self._pools)
+        suggestions = Suggestions(SuggestionStore(self._bulk))
         return Services(
             access=Access(SecretStore(self._connection.pipelined)),
-            allocation=Allocation(sites=self._sites, leases=self._leases),
+            allocation=Allocation(
+                sites=self._sites,
+                leases=self._leases,
+                shelving=shelving,
+                suggestions=suggestions,
+            ),
             attribution=AttributionService(
                 directory=self._directory, pools=self._pools, leases=self._leases
             ),
             endpoints=Endpoints(EndpointStore(self._execute, shards=self._settings.shards)),
             health=Health(self._connection.pipelined),
             inventory=Inventory(pools=self._pools, directory=self._directory),
-            pools=Pools(pools=self._pools, directory=self._directory),
+            pools=Pools(pools=self._pools, directory=self._directory, shelving=shelving),
+            quarantine=Quarantine(pools=self._pools, shelves=shelves),
             sites=self._sites,
+            site_records=SiteRecords(
+                sites=SiteStore(self._execute), pools=self._pools, directory=self._directory
+            ),
+            explainer=Explainer(store=Explaining(self._bulk), shelving=shelving),
+            suggestions=suggestions,
         )
 
     def _build_api(self) -> FastAPI:
@@ -245,7 +281,7 @@ class App:
         api.state.public_url = self._settings.public_url
         api.state.metrics = self.metrics
         errors.install(api)
-        for room in (health, pools, numbers, attribution, webhooks, tag):
+        for room in (health, assigning, sites, pools, explain, numbers, attribution, webhooks, tag):
             api.include_router(room.router)
         describe(api)
         return api

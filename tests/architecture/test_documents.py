@@ -153,7 +153,7 @@ def test_every_key_is_in_the_table_of_keys() -> None:
         *(shard.events, shard.pools, shard.due, shard.cursors),
         *(shard.forwarder_lock(one), shard.retries(one), shard.dead_letters(one)),
         *(shard.parked(one), keys.number_directory("<number>"), keys.site_key_directory("<")),
-        *(keys.META, keys.ADMIN_KEYS, keys.WEBHOOKS, keys.FORWARDERS),
+        *(keys.META, keys.ADMIN_KEYS, keys.WEBHOOKS, keys.SITES, keys.FORWARDERS),
     }
     documented = [cell.replace("{s<n>}", "{s0}") for cell in first_cells(read("docs/redis.md"))]
 

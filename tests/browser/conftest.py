@@ -10,7 +10,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from tests.browser.standin import Standin, running
-from tests.support.browser import chromium_path
+from tests.support.browser import chromium_path, visible_user_agent
 from tests.support.waiting import wait_until_async
 
 PAGES: Final = Path(__file__).parent / "pages"
@@ -60,10 +60,16 @@ async def browser(chromium: Path) -> AsyncIterator[Browser]:
         await browser.close()
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def user_agent(browser: Browser) -> str:
+    """What a person's Chromium calls itself: without a window, it says so, as robots do."""
+    return await visible_user_agent(browser)
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
+async def context(browser: Browser, user_agent: str) -> AsyncIterator[BrowserContext]:
     """A browser profile of its own: nothing stored, no cookies."""
-    context = await browser.new_context()
+    context = await browser.new_context(user_agent=user_agent)
     await context.add_init_script(RECORD_ERRORS)
     yield context
     await context.close()
@@ -77,10 +83,10 @@ def standin() -> Iterator[Standin]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def gallery(browser: Browser) -> AsyncIterator[Page]:
+async def gallery(browser: Browser, user_agent: str) -> AsyncIterator[Page]:
     """A page whose visitor has numbers already; tables of snippets are held into it, one by one."""
     with running() as standin:
-        page = await browser.new_page()
+        page = await browser.new_page(user_agent=user_agent)
         visit = Visit(page.context, standin)
         visit.page = page
         await visit.open('<p id="number">(602) 555-0100 020 7946 0001</p><main></main>')

@@ -138,3 +138,25 @@ async def kill(page: Page) -> None:
         crash = asyncio.ensure_future(session.send("Page.crash"))
     crash.cancel()
     await asyncio.gather(crash, return_exceptions=True)
+
+
+async def test_a_headless_browser_is_a_robot_to_a_pool_that_serves_none(
+    browser: Browser, redis_url: str, tmp_path: Path
+) -> None:
+    """It names itself, and nobody sits in front of it; the demonstration's own pool lets it in."""
+    async with showing(browser, redis_url=redis_url, data_dir=tmp_path) as show:
+        looking = await show.visitor(headless=True)
+        served = await looking.number(await looking.open())
+
+        await show.edit_pool(serve_robots=False)
+        robot, person = await show.visitor(headless=True), await show.visitor()
+        page = await robot.context.new_page()
+        async with page.expect_response("**/assign") as answer:
+            await page.goto(f"{show.demo.url}/demo")
+        (told,) = (await (await answer.value).json())["numbers"]
+        await robot.answered(page)
+
+        assert served != WRITTEN
+        assert (told["status"], told["reason"]) == ("original", "bot")
+        assert await robot.number(page) == WRITTEN
+        assert await person.number(await person.open()) not in {served, WRITTEN}

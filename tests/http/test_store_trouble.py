@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import httpx
+import pytest
 import redis
 
 from tests.support.program import answers
@@ -81,6 +82,7 @@ async def open_shop(port: int) -> AsyncIterator[Shop]:
     assert occupancy["leased"] == len(held), "a lease leaked"
 
 
+@pytest.mark.timeout(240)  # 10,000 page views, on a slow machine too
 async def test_a_connection_cut_again_and_again_loses_no_request(
     serve: "subprocess.Popen[bytes]", port: int, tmp_path: Path
 ) -> None:

@@ -1,13 +1,42 @@
-"""assign.lua: {OK, now, rows…}, {STALE}, {GONE}."""
+"""assign.lua: {OK, now, rows…}, {STALE}, {UNORDERED, destinations…}, {GONE}."""
 
 import json
+from dataclasses import replace
 
 from dni_allocator.domain.lease import Leased, Original, Overflow, Reason
+from dni_allocator.domain.matching import Match
+from dni_allocator.domain.pool import Pool
 from dni_allocator.services.inventory import NumberRow
+from dni_allocator.store.directory import Entry, Role
+from dni_allocator.store.policies import packed_policy
 from tests.support.raw import call, row
-from tests.support.rig import SERVICE, SHARED, SHOP, Rig, fictional
+from tests.support.rig import SERVICE, SETTINGS, SHARED, SHOP, Rig, fictional
 
 ONE, TWO, THREE = fictional(3)
+MATCHING = packed_policy(replace(SETTINGS, match=Match.TYPE))
+
+
+async def _on_shelves(rig: Rig, **shelves: list[str]) -> Pool:
+    """A pool with these numbers on these shelves."""
+    pool = await rig.pool(0)
+    for shelf, numbers in shelves.items():
+        for at, number in enumerate(numbers):
+            await rig.directory.claim(number, Entry(role=Role.INVENTORY, pool_id=pool.id))
+            await call(rig, "numbers_attach", rest=[number, shelf, "{}", "\t\t", str(at)])
+    await rig.execute("HSET", rig.shards.pool(pool.id).places, "empty", "{}")
+    return pool
+
+
+async def _put(rig: Rig, order: str) -> None:
+    shelving = (await call(rig, "shelves_read"))[2]
+    assert await call(rig, "order_put", shelving=shelving, rest=[SHOP, order]) == ["OK"]
+
+
+async def _everything(rig: Rig) -> dict[bytes, object]:
+    """The keyspace of the pool, as it is serialised."""
+    names = await rig.execute("KEYS", "*")
+    assert isinstance(names, list)
+    return {name: await rig.execute("DUMP", name) for name in sorted(names)}
 
 
 async def test_ok_new_names_number_fence_deadline_and_formats(rig: Rig) -> None:
@@ -209,14 +238,47 @@ async def test_a_number_is_not_returned_after_the_window(rig: Rig) -> None:
 
 
 async def test_the_first_shelf_that_has_a_number_wins(rig: Rig) -> None:
-    """Shelves are tried in the order the caller names them."""
-    await rig.pool([ONE, TWO])
-    await call(rig, "numbers_attach", rest=[THREE, "toll_free", "\t\t", "0"])
-    await rig.execute("SET", f"dni:number:{THREE}", "=pool_a")
+    """Shelves are tried in the order that was put for the destination."""
+    await _on_shelves(rig, near=[ONE], far=[TWO, THREE])
+    await _put(rig, "empty,near,far")
 
-    reply = await call(rig, "assign", rest=row(shelves="local,toll_free,any"))
+    given = [
+        (await call(rig, "assign", rest=row(), policy=MATCHING, visitor_id=visitor))[4]
+        for visitor in ("ann", "bob", "cyd")
+    ]
 
-    assert reply[4] == THREE
+    assert given == [ONE, TWO, THREE]
+
+
+async def test_unordered_names_the_destinations_and_writes_nothing(rig: Rig) -> None:
+    """A pool that matches gives nothing until somebody has put the order of its shelves."""
+    await _on_shelves(rig, near=[ONE])
+    await _put(rig, "near")
+    with_order = await rig.execute("HGET", rig.shards.pool("pool_a").orders, SHOP)
+    await rig.execute("DEL", rig.shards.pool("pool_a").orders)
+    before = await _everything(rig)
+
+    rows = [*row(SHOP), *row(SERVICE)]
+    reply = await call(rig, "assign", rest=rows, policy=MATCHING)
+
+    assert with_order == b"near"
+    assert reply == ["UNORDERED", SHOP, SERVICE]
+    assert await _everything(rig) == before
+    await _put(rig, "near")
+    assert await call(rig, "assign", rest=rows, policy=MATCHING) == ["UNORDERED", SERVICE]
+    assert await rig.events(await rig.pools.read("pool_a")) == []
+
+
+async def test_ok_unmatched_where_no_shelf_fits(rig: Rig) -> None:
+    """An empty order is an order: the destination's kind of number is not in the pool."""
+    pool = await _on_shelves(rig, near=[ONE])
+    await _put(rig, "")
+
+    reply = await call(rig, "assign", rest=row(), policy=MATCHING)
+
+    assert reply[2:] == ["none", "unmatched", "", "", "", "", ""]
+    totals = (await rig.pools.occupancy(pool.id)).totals
+    assert totals == {"unmatched": 1, "turned_away": 1}
 
 
 async def test_a_claim_that_outlived_its_number_is_worth_nothing(rig: Rig) -> None:

@@ -69,7 +69,7 @@ async def test_ok_detached_answers_from_the_history(rig: Rig) -> None:
 async def test_ok_for_a_shared_number_lists_who_saw_it(rig: Rig) -> None:
     """An overflow number is in no inventory; its history is all there is."""
     await rig.pool(0)
-    await call(rig, "assign", rest=[SHOP, "", "any"], overflow=SHARED)
+    await call(rig, "assign", rest=[SHOP, ""], overflow=SHARED)
 
     reply = await call(rig, "attribution", number=SHARED)
 

@@ -11,7 +11,7 @@ ONE, TWO = fictional(2)
 async def _attach(rig: Rig, *numbers: str, facts: str = "n\ti\t{}") -> list[str]:
     for number in numbers:
         await rig.directory.claim(number, Entry(role=Role.INVENTORY, pool_id="pool_a"))
-    rows = [part for number in numbers for part in (number, "any", facts, "7")]
+    rows = [part for number in numbers for part in (number, "any", "", facts, "7")]
     return await call(rig, "numbers_attach", rest=rows)
 
 
@@ -42,7 +42,7 @@ async def test_attach_calls_a_draining_off(rig: Rig) -> None:
 
 async def test_attach_gone(rig: Rig) -> None:
     """Numbers cannot be put into a pool that is no more."""
-    assert await call(rig, "numbers_attach", rest=[ONE, "any", "\t\t", "7"]) == ["GONE"]
+    assert await call(rig, "numbers_attach", rest=[ONE, "any", "", "\t\t", "7"]) == ["GONE"]
 
 
 async def test_detach_a_free_number_then_absent(rig: Rig) -> None:

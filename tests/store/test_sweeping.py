@@ -72,7 +72,9 @@ async def test_an_interrupted_deletion_is_finished_by_the_next(rig: Rig) -> None
     pool = await rig.pool(fictional(3))
     await rig.pools.delete_some(pool, force=True, limit=1)
 
-    await Pools(pools=rig.pools, directory=rig.directory).delete(pool.id, force=False)
+    await Pools(shelving=rig.shelving, pools=rig.pools, directory=rig.directory).delete(
+        pool.id, force=False
+    )
 
     left = await rig.execute("KEYS", "*")
     assert isinstance(left, list)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from playwright.async_api import Browser
 from playwright.sync_api import sync_playwright
 
 from tests.support import debian
@@ -39,6 +40,17 @@ def chromium_path() -> Path:
         f"no Chromium runs here ({named or 'neither on the PATH nor from Playwright'}); "
         f"`make parts` installs one, {_SETTING} names one"
     )
+
+
+async def visible_user_agent(browser: Browser) -> str:
+    """What this Chromium calls itself when a person sits in front of it.
+
+    Without a window it says `HeadlessChrome`, and the service takes it for the robot it is.
+    """
+    page = await browser.new_page()
+    said: str = await page.evaluate("navigator.userAgent")
+    await page.close()
+    return said.replace("HeadlessChrome", "Chrome")
 
 
 def ensure_chromium() -> Path:

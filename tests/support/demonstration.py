@@ -19,6 +19,7 @@ from dni_allocator.cli.part_server import listen
 from dni_allocator.cli.showing import LOOPBACK, Demonstration, Secrets, demonstrating
 from dni_allocator.demo.company import SAGUARO
 from dni_allocator.settings import Settings
+from tests.support.browser import visible_user_agent
 from tests.support.clock import ManualClock
 from tests.support.waiting import wait_until_async
 
@@ -37,14 +38,18 @@ class Show:
     clock: ManualClock
     admin: httpx.AsyncClient
     browser: Browser
+    user_agent: str
     contexts: AsyncExitStack
     parts: AsyncExitStack
     closing: AsyncMock
     """Sees the calls of `Allocation.close`, which does its work as always."""
 
-    async def visitor(self, *, width: int = 1280) -> "Visitor":
-        """A browser profile that has not been here before."""
-        context = await self.browser.new_context(viewport={"width": width, "height": 900})
+    async def visitor(self, *, width: int = 1280, headless: bool = False) -> "Visitor":
+        """A browser profile that has not been here before. `headless`: it says what it is."""
+        context = await self.browser.new_context(
+            viewport={"width": width, "height": 900},
+            user_agent=None if headless else self.user_agent,
+        )
         self.contexts.push_async_callback(context.close)
         visitor = Visitor(show=self, context=context)
         context.on("console", lambda line: visitor.complaints.append(f"{line.type}: {line.text}"))
@@ -184,6 +189,7 @@ async def showing(
             clock=clock,
             admin=admin,
             browser=browser,
+            user_agent=await visible_user_agent(browser),
             contexts=contexts,
             parts=parts,
             closing=closing,

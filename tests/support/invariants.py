@@ -7,23 +7,33 @@ scripts: it knows the layout of the keys and nothing of how they are changed.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 
 import redis
 from redis.exceptions import ResponseError
 
 _POOL = r"dni:\{s\d+\}:(?P<pool>pool_\w+):"
 _KNOWN_KEYS = re.compile(
-    r"dni:(?:meta|admin-keys|webhooks|forwarders)"
+    r"dni:(?:meta|admin-keys|webhooks|forwarders|sites)"
     r"|dni:key:[\x21-\x7e]+"
     r"|dni:number:\+\d+"
     r"|dni:\{s\d+\}:(?:events|pools|due|cursors)"
     r"|dni:\{s\d+\}:fwd:whe_\w+:(?:lock|retries|dead|parked)"
     rf"|{_POOL}(?:conf|numbers|shelves|leased|holders|drained|stats)"
+    rf"|{_POOL.replace('P<pool>', 'P<d>')}(?:places|orders|resting|notes|suggested)"
+    # New leases of a visitor and of a network, live leases of a network, signs of spam.
+    rf"|{_POOL.replace('P<pool>', 'P<e>')}limit:"
+    r"(?:v:[A-Za-z0-9_.~-]+|[al]:[0-9a-f.:/]+|s:\+\d+)"
     rf"|{_POOL.replace('P<pool>', 'P<a>')}free:\w+"
     rf"|{_POOL.replace('P<pool>', 'P<b>')}past:\+\d+"
     rf"|{_POOL.replace('P<pool>', 'P<c>')}v:[A-Za-z0-9_.~-]+"
 )
-_NAMES_A_VISITOR = re.compile(r":(?:v|past):[^:]+$")
+_NAMES_A_VISITOR = re.compile(r":pool_\w+:(?:(?:v|past|limit):.+|suggested)$")
+"""Visitors, their networks, or what pages of anybody showed: nothing of it is kept for ever."""
+
+_DAY_MS = 86_400_000
+_QUARANTINE = "quarantined"
+_THE_SHELF = "any"
 
 Value = str | dict[str, str] | list[str] | frozenset[str] | dict[str, float]
 
@@ -117,6 +127,8 @@ def _names(found: Mapping[str, Entry]) -> Iterator[str]:
             yield f"{name!r} is no key of the layout"
         if _NAMES_A_VISITOR.search(name) and entry.ttl_ms < 0:
             yield f"{name} names a visitor and never expires"
+        if ":limit:" in name and entry.ttl_ms > _DAY_MS:
+            yield f"{name} is remembered for {entry.ttl_ms} ms, more than a day"
 
 
 def _pools(found: Mapping[str, Entry]) -> set[tuple[str, str]]:
@@ -172,19 +184,27 @@ class _PoolView:
         drained = found.get(f"{base}:drained")
         self._drained = frozenset() if drained is None else drained.value
         self._due = _scores(found, f"{shard}:due")
+        self._resting = _scores(found, f"{base}:resting")
+        self._notes = _map(found, f"{base}:notes")
+        self._places_of = _map(found, f"{base}:places")
+        self._orders = _map(found, f"{base}:orders")
 
     def broken(self) -> Iterator[str]:
         if not self._conf:
-            if self._numbers or self._leased or self._holders or self._free:
+            left = (self._numbers, self._leased, self._holders, self._free, self._resting,
+                    self._notes, self._places_of, self._orders)  # fmt: skip
+            if any(left):
                 yield f"{self._pool_id} was deleted, but not all of it"
             return
         yield from self._places()
         yield from self._claims()
-        if self._leased:
+        yield from self._quarantines()
+        yield from self._matching()
+        ends = [at for at in (*self._leased.values(), *self._resting.values()) if at != inf]
+        if ends:
             bound = self._due.get(self._pool_id)
-            earliest = min(self._leased.values())
-            if bound is None or bound > earliest:
-                yield f"{self._pool_id} is due at {bound}, its first deadline is {earliest}"
+            if bound is None or bound > min(ends):
+                yield f"{self._pool_id} is due at {bound}, its first deadline is {min(ends)}"
 
     def _places(self) -> Iterator[str]:
         """Free + leased = inventory: each number in exactly one place."""
@@ -192,9 +212,9 @@ class _PoolView:
         for shelf, members in self._free.items():
             for number in members:
                 places.setdefault(number, []).append(f"shelf {shelf}")
-                own = self._numbers.get(number, "").partition("\t")[0]
-                if own != shelf:
-                    yield f"{number} lies on shelf {shelf}, its record says {own!r}"
+                own, state = self._shelf_and_state(number)
+                if (_QUARANTINE if state == _QUARANTINE else own) != shelf:
+                    yield f"{number} lies on shelf {shelf}, its record says {own!r}, {state!r}"
         for number in self._leased:
             places.setdefault(number, []).append("leased")
         for number, where in places.items():
@@ -206,6 +226,34 @@ class _PoolView:
             if number in self._drained:
                 yield f"{number} is attached and drained at once"
         yield from self._counts()
+
+    def _shelf_and_state(self, number: str) -> tuple[str, str]:
+        shelf, _, rest = self._numbers.get(number, "").partition("\t")
+        return shelf, rest.partition("\t")[0]
+
+    def _quarantines(self) -> Iterator[str]:
+        """State, end and reason of a quarantine: all three, or none."""
+        by_state = {n for n in self._numbers if self._shelf_and_state(n)[1] == _QUARANTINE}
+        if not by_state == self._resting.keys() == self._notes.keys():
+            yield (
+                f"{self._pool_id} has {sorted(by_state)} in quarantine, ends of"
+                f" {sorted(self._resting)}, reasons of {sorted(self._notes)}"
+            )
+        for number in self._numbers:
+            state = self._shelf_and_state(number)[1]
+            if state not in {"", "draining", _QUARANTINE}:
+                yield f"{number} has the unknown state {state!r}"
+            if state == "draining" and number not in self._leased:
+                yield f"{number} is draining and held by nobody"
+
+    def _matching(self) -> Iterator[str]:
+        """Every shelf of a place is known, and orders name known shelves only, each once."""
+        for shelf in self._shelves.keys() - self._places_of.keys() - {_THE_SHELF}:
+            yield f"shelf {shelf} of {self._pool_id} has numbers and no place"
+        for destination, order in self._orders.items():
+            named = [shelf for shelf in re.split("[,|]", order) if shelf]
+            if len(named) != len(set(named)) or not self._places_of.keys() >= set(named):
+                yield f"the order {order!r} for {destination} names shelves twice, or unknown ones"
 
     def _counts(self) -> Iterator[str]:
         counted: dict[str, int] = {}

@@ -20,18 +20,22 @@ async def call(
         "shelves": at.shelves, "stats": at.stats, "drained": at.drained, "free": at.free,
         "past": at.past, "visitors": at.visitors, "events": at.shard.events,
         "due": at.shard.due, "pools": at.shard.pools, "keys": keys.ADMIN_KEYS,
+        "places": at.places, "orders": at.orders, "resting": at.resting, "notes": at.notes,
+        "suggested": at.suggested, "limits": at.limits,
+        "signs": at.limits + "s:" + str(given.get("number", "")),
         "visitor": at.visitors + str(given.get("visitor_id", "ann")),
         "history": at.past + str(given.get("number", "")),
         "given_now": rig.clock(), "rev": 1, "pool_id": pool_id, "visitor_id": "ann",
         "page_id": "page", "idle": 300_000, "delay": 30_000, "window": WINDOW_MS,
         "selection": "least_recently_released", "overflow": "", "data": "", "force": 0,
-        "limit": 100,
+        "limit": 100, "policy": "", "refusal": "", "entitled": "", "address": "",
+        "destination": SHOP,
     }  # fmt: skip
     values = {each: {**known, **given}[each] for each in (*script.keys, *script.args)}
     reply = await script.run(rig.execute, values, rest)
     return [part.decode() for part in reply]
 
 
-def row(destination: str = SHOP, *, previous: str = "", shelves: str = "any") -> list[str]:
+def row(destination: str = SHOP, *, previous: str = "") -> list[str]:
     """One row of `assign`."""
-    return [destination, previous, shelves]
+    return [destination, previous]

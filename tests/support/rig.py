@@ -10,13 +10,15 @@ from dni_allocator.domain.lease import Answer, Leased, PageRequest
 from dni_allocator.domain.pool import Pool, PoolSettings
 from dni_allocator.services.attribution import AttributionService
 from dni_allocator.services.inventory import Inventory, NumberRow
+from dni_allocator.services.shelving import Shelving
 from dni_allocator.services.sweeping import Sweeper
 from dni_allocator.store.connection import Connection
 from dni_allocator.store.directory import Directory
-from dni_allocator.store.leases import LeaseStore, Stale
+from dni_allocator.store.leases import LeaseStore, Stale, Unordered
 from dni_allocator.store.pools import PoolStore
 from dni_allocator.store.scripts import Execute
 from dni_allocator.store.shards import Shards
+from dni_allocator.store.shelves import ShelfStore
 from tests.support import invariants
 from tests.support.clock import ManualClock
 
@@ -48,6 +50,8 @@ class Rig:
     leases: LeaseStore = field(init=False)
     pools: PoolStore = field(init=False)
     directory: Directory = field(init=False)
+    shelves: ShelfStore = field(init=False)
+    shelving: Shelving = field(init=False)
     inventory: Inventory = field(init=False)
     attribution: AttributionService = field(init=False)
     sweeper: Sweeper = field(init=False)
@@ -58,6 +62,8 @@ class Rig:
         self.leases = LeaseStore(self.shards)
         self.pools = PoolStore(self.shards)
         self.directory = Directory(self.execute)
+        self.shelves = ShelfStore(self.shards)
+        self.shelving = Shelving(shelves=self.shelves, pools=self.pools)
         self.inventory = Inventory(pools=self.pools, directory=self.directory)
         self.attribution = AttributionService(
             directory=self.directory, pools=self.pools, leases=self.leases
@@ -85,7 +91,7 @@ class Rig:
             assert not result.rejected, result.rejected
         return await self.pools.read(pool.id)
 
-    async def edit(self, pool: Pool, **changes: int | str | bool | tuple[str, ...]) -> Pool:
+    async def edit(self, pool: Pool, **changes: object) -> Pool:
         """The pool with other settings."""
         # mypy cannot match names of a ** mapping with fields; a wrong one raises at once.
         settings = replace(pool.settings, **changes)  # type: ignore[arg-type]
@@ -100,19 +106,26 @@ class Rig:
         destinations: Sequence[str] = (SHOP,),
         previous: dict[str, str] | None = None,
         data: str = "",
+        refusal: str = "",
+        entitled: bool = False,
+        address: str = "",
     ) -> list[Answer]:
         """A page asks for its numbers, by the settings as they are."""
-        answers = await self.leases.assign(
-            pool,
-            PageRequest(
-                visitor_id=visitor_id,
-                page_id=page_id,
-                destinations=tuple(destinations),
-                previous=previous or {},
-                data=data,
-            ),
+        request = PageRequest(
+            visitor_id=visitor_id,
+            page_id=page_id,
+            destinations=tuple(destinations),
+            previous=previous or {},
+            data=data,
+            refusal=refusal,
+            entitled=entitled,
+            address=address,
         )
-        assert not isinstance(answers, Stale)
+        answers = await self.leases.assign(pool, request)
+        if isinstance(answers, Unordered):
+            await self.shelving.order(pool, answers.destinations)
+            answers = await self.leases.assign(pool, request)
+        assert not isinstance(answers, (Stale, Unordered))
         return answers
 
     async def lease(self, pool: Pool, visitor_id: str, *, page_id: str = "page") -> str:

@@ -10,7 +10,10 @@ import pytest
 import redis
 
 from dni_allocator.app import App, Options
+from dni_allocator.services.access import Scope, digest
+from dni_allocator.services.ids import new_secret_key
 from dni_allocator.settings import Settings
+from dni_allocator.store import keys
 from tests.support import invariants
 from tests.support.clock import ManualClock
 
@@ -61,11 +64,24 @@ class Service:
             assert attached.status_code == 200, attached.text
         return Site(self, pool_id=str(pool["id"]), key=str(pool["key"]))
 
+    def secret(self, *scopes: Scope) -> str:
+        """A secret key that opens these, and no more."""
+        secret = new_secret_key()
+        record = {"key_id": "of_a_test", "scopes": scopes}
+        with redis.Redis.from_url(self.redis_url) as client:
+            client.hset(keys.ADMIN_KEYS, digest(secret), orjson.dumps(record).decode())
+        return secret
+
     async def tag(
-        self, path: str, body: Mapping[str, object], *, origin: str | None = ORIGIN
+        self,
+        path: str,
+        body: Mapping[str, object],
+        *,
+        origin: str | None = ORIGIN,
+        headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """Call as the tag does: a string body, no preflight."""
-        headers = {"Content-Type": "text/plain;charset=UTF-8"}
+        """Call as the tag does: a string body, no preflight. `headers`: what the browser adds."""
+        headers = {"Content-Type": "text/plain;charset=UTF-8", **(headers or {})}
         if origin is not None:
             headers["Origin"] = origin
         return await self.http.post(path, content=orjson.dumps(body), headers=headers)
@@ -92,6 +108,14 @@ class Shown:
     lease_id: str | None
 
 
+def shown(answer: httpx.Response) -> list[Shown]:
+    """What an answer to `/assign` says is shown, whatever its status."""
+    return [
+        Shown(each["number"], each["status"], each["reason"], each["lease_id"])
+        for each in answer.json()["numbers"]
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """A customer's site: pages under one publishable key."""
@@ -100,16 +124,25 @@ class Site:
     pool_id: str
     key: str
 
+    async def ask(
+        self,
+        visitor: str,
+        page: str = "page",
+        *,
+        headers: Mapping[str, str] | None = None,
+        **more: object,
+    ) -> httpx.Response:
+        """A page view, as the browser sees the answer. `headers`: what the browser adds."""
+        body = {"key": self.key, "visitor_id": visitor, "page_id": page, **more}
+        return await self.service.tag("/assign", body, headers=headers)
+
     async def view(self, visitor: str, page: str = "page", **more: object) -> list[Shown]:
         """A page view: what is shown for each destination."""
         answer = await self.service.tag(
             "/assign", {"key": self.key, "visitor_id": visitor, "page_id": page, **more}
         )
         assert answer.status_code == 200, answer.text
-        return [
-            Shown(each["number"], each["status"], each["reason"], each["lease_id"])
-            for each in answer.json()["numbers"]
-        ]
+        return shown(answer)
 
     async def number(self, visitor: str, page: str = "page", **more: object) -> str:
         """What the one destination is replaced by."""

@@ -9,10 +9,14 @@ from dni_allocator.services.access import Access
 from dni_allocator.services.allocation import Allocation
 from dni_allocator.services.attribution import AttributionService
 from dni_allocator.services.endpoints import Endpoints
+from dni_allocator.services.explaining import Explainer
 from dni_allocator.services.health import Health
 from dni_allocator.services.inventory import Inventory
 from dni_allocator.services.pools import Pools
+from dni_allocator.services.quarantine import Quarantine
+from dni_allocator.services.site_records import SiteRecords
 from dni_allocator.services.sites import Sites
+from dni_allocator.services.suggestions import Suggestions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +30,11 @@ class Services:
     health: Health
     inventory: Inventory
     pools: Pools
+    quarantine: Quarantine
     sites: Sites
+    site_records: SiteRecords
+    explainer: Explainer
+    suggestions: Suggestions
 
 
 def _services(request: Request) -> Services:

@@ -5,8 +5,8 @@ middleware and no framework. The body is JSON whatever the content type says: a 
 `text/plain`, because that needs no preflight. All other paths go on to the FastAPI application.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
-from functools import lru_cache
+from collections.abc import Awaitable, Callable
+from functools import lru_cache, partial
 from time import perf_counter
 from typing import TypedDict, TypeVar
 
@@ -15,6 +15,7 @@ import structlog
 from pydantic import BaseModel, ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from dni_allocator.api.caller import Caller, TrustedProxies, address_of, caller_of
 from dni_allocator.api.errors import (
     PROBLEM_JSON,
     MalformedJson,
@@ -24,23 +25,25 @@ from dni_allocator.api.errors import (
     validation_errors,
 )
 from dni_allocator.api.schemas import AssignBody, PageBody
-from dni_allocator.domain.errors import BodyTooLarge, DniError, InvalidRequest
+from dni_allocator.domain.errors import BodyTooLarge, DniError, InvalidRequest, RateLimited
 from dni_allocator.domain.lease import Alive, Answer, Assignment, Leased, Overflow
 from dni_allocator.domain.number import Formats, parse_number
 from dni_allocator.domain.pool import Format, Pool
 from dni_allocator.metrics import Metrics
-from dni_allocator.services.allocation import Allocation
+from dni_allocator.services.allocation import Allocation, Browser
 
 log = structlog.get_logger(__name__)
 
 LARGEST_BODY = 16 * 1024
 
 Headers = list[tuple[bytes, bytes]]
-Handler = Callable[[bytes, str | None], Awaitable[tuple[int, bytes, Headers]]]
+Client = tuple[str, int] | None
+Handler = Callable[[bytes, Caller, Client], Awaitable[tuple[int, bytes, Headers]]]
 Body = TypeVar("Body", bound=BaseModel)
 
 _JSON: Headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
 _GONE = b'{"gone":true}'
+_TOO_MANY = 429
 _PREFLIGHT: Headers = [
     (b"access-control-allow-origin", b"*"),
     (b"access-control-allow-methods", b"POST"),
@@ -52,9 +55,17 @@ _PREFLIGHT: Headers = [
 class Edge:
     """ASGI application: `/assign`, `/heartbeat`, `/close`; the rest is passed on."""
 
-    def __init__(self, *, allocation: Allocation, metrics: Metrics, rest: ASGIApp) -> None:
+    def __init__(
+        self,
+        *,
+        allocation: Allocation,
+        metrics: Metrics,
+        rest: ASGIApp,
+        proxies: TrustedProxies,
+    ) -> None:
         self._allocation = allocation
         self._metrics = metrics
+        self._proxies = proxies
         self._rest = rest
         self._handlers: dict[str, Handler] = {
             "/assign": self._assign,
@@ -73,15 +84,17 @@ class Edge:
             await _respond_without_work(send, method)
             return
         call = scope["path"][1:]
-        origin, length = _origin_and_length(scope["headers"])
+        caller = caller_of(scope["headers"])
         outcome = "ok"
         try:
-            body = await _read(receive, length)
+            body = await _read(receive, caller.length)
             if body is None:
                 return
-            status, answer, headers = await handler(body, origin)
+            status, answer, headers = await handler(body, caller, scope.get("client"))
             if answer is _GONE:
                 outcome = "gone"
+            elif status == _TOO_MANY:
+                outcome = RateLimited.code
         except DniError as error:
             status, answer, more = problem_of(error)
             headers, outcome = _problem_headers(more), error.code
@@ -92,31 +105,58 @@ class Edge:
         self._metrics.calls[call, outcome] += 1
         await _respond(send, status, answer, headers)
 
-    async def _assign(self, body: bytes, origin: str | None) -> tuple[int, bytes, Headers]:
+    async def _assign(
+        self, body: bytes, caller: Caller, client: Client
+    ) -> tuple[int, bytes, Headers]:
         asked = _parse(AssignBody, body)
         began = perf_counter()
-        pool, assignment = await self._allocation.assign(asked, site_key=asked.key, origin=origin)
+        pool, assignment = await self._allocation.assign(
+            asked,
+            site_key=asked.key,
+            origin=caller.origin,
+            browser=Browser(
+                caller.robot,
+                caller.prefetch,
+                partial(address_of, client, caller.forwarded, self._proxies),
+            ),
+        )
         answer = assignment_json(assignment, pool=pool)
         self._metrics.assign_durations.observe(perf_counter() - began)
         for row in answer["numbers"]:
             self._metrics.assigned[pool.id, row["status"], row["reason"]] += 1
-        return 200, orjson.dumps(answer), _allow(origin)
+        if assignment.heartbeat_s is None:
+            wait_s = _wait_s(assignment)
+            if wait_s is not None:
+                return _rate_limited(answer, wait_s)
+        return 200, orjson.dumps(answer), _allow(caller.origin)
 
-    async def _heartbeat(self, body: bytes, origin: str | None) -> tuple[int, bytes, Headers]:
+    async def _heartbeat(
+        self, body: bytes, caller: Caller, _: Client
+    ) -> tuple[int, bytes, Headers]:
         asked = _parse(PageBody, body)
-        _, alive = await self._allocation.heartbeat(
-            site_key=asked.key, origin=origin, visitor_id=asked.visitor_id, page_id=asked.page_id
+        pool, alive = await self._allocation.heartbeat(
+            site_key=asked.key,
+            origin=caller.origin,
+            visitor_id=asked.visitor_id,
+            page_id=asked.page_id,
         )
-        if isinstance(alive, Alive):
-            return 200, orjson.dumps({"expires_in_s": alive.expires_in_ms // 1000}), _allow(origin)
-        return 200, _GONE, _allow(origin)
+        if not isinstance(alive, Alive):
+            return 200, _GONE, _allow(caller.origin)
+        answer = {
+            "expires_in_s": alive.expires_in_ms // 1000,
+            "heartbeat_s": pool.heartbeat_within(alive.expires_in_ms),
+        }
+        return 200, orjson.dumps(answer), _allow(caller.origin)
 
-    async def _close(self, body: bytes, origin: str | None) -> tuple[int, bytes, Headers]:
+    async def _close(self, body: bytes, caller: Caller, _: Client) -> tuple[int, bytes, Headers]:
         asked = _parse(PageBody, body)
         await self._allocation.close(
-            site_key=asked.key, origin=origin, visitor_id=asked.visitor_id, page_id=asked.page_id
+            site_key=asked.key,
+            origin=caller.origin,
+            visitor_id=asked.visitor_id,
+            page_id=asked.page_id,
         )
-        return 204, b"", _allow(origin)
+        return 204, b"", _allow(caller.origin)
 
 
 class FormatsJson(TypedDict):
@@ -158,6 +198,24 @@ def assignment_json(assignment: Assignment, *, pool: Pool) -> AssignmentJson:
         "heartbeat_s": assignment.heartbeat_s,
         "numbers": [_number_json(answer, pool=pool) for answer in assignment.answers],
     }
+
+
+def _wait_s(assignment: Assignment) -> int | None:
+    """Seconds until a rate limit allows a lease; None where no limit was met."""
+    waits = [
+        answer.retry_in_ms
+        for answer in assignment.answers
+        if not isinstance(answer, Leased) and answer.retry_in_ms is not None
+    ]
+    return -(-min(waits) // 1000) if waits else None
+
+
+def _rate_limited(answer: AssignmentJson, wait_s: int) -> tuple[int, bytes, Headers]:
+    """A problem document that carries the answer too: what the page is to show meanwhile."""
+    error = RateLimited("Too many new numbers for one visitor or network; ask again later.")
+    status, problem, more = problem_of(error)
+    headers = _problem_headers({**more, "Retry-After": str(max(1, wait_s))})
+    return status, orjson.dumps({**orjson.loads(problem), **answer}), headers
 
 
 def _number_json(answer: Answer, *, pool: Pool) -> NumberJson:
@@ -241,17 +299,6 @@ async def _read(receive: Receive, declared: int) -> bytes | None:
 
 def _too_large() -> BodyTooLarge:
     return BodyTooLarge(f"The body is over {LARGEST_BODY} bytes.")
-
-
-def _origin_and_length(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str | None, int]:
-    """The page's origin, None for a caller that is no browser, and the declared body length."""
-    origin, length = None, 0
-    for name, value in headers:
-        if name == b"origin":
-            origin = value.decode("latin-1")
-        elif name == b"content-length" and value.isdigit():
-            length = int(value)
-    return origin, length
 
 
 @lru_cache(maxsize=4096)

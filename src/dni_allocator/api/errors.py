@@ -36,7 +36,9 @@ STATUS_OF: Mapping[str, int] = {
     "edit-conflict": 409,
     "number-taken": 409,
     "numbers-rejected": 422,
+    "site-unknown": 404,
     "body-too-large": 413,
+    "rate-limited": 429,
     "store-unavailable": 503,
 }
 

@@ -7,14 +7,9 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from dni_allocator.api.schemas import (
-    AssignBody,
-    AssignOut,
-    AttachBody,
-    HeartbeatOut,
-    PageBody,
-    ProblemOut,
-)
+from dni_allocator.api.backend_schemas import BulkRowBody
+from dni_allocator.api.pool_schemas import AttachBody
+from dni_allocator.api.schemas import AssignBody, AssignOut, HeartbeatOut, PageBody, ProblemOut
 
 _SUMMARY = (
     "Give each website visitor a phone number of their own, and know who it was when it rings."
@@ -25,11 +20,13 @@ body of any content type (`text/plain` needs no preflight); backend calls take a
 `Authorization: Bearer sk_…`. Errors are problem documents (RFC 9457) with a stable `code`.
 """
 _MODELS: list[type[BaseModel]] = [
-    AssignBody, AssignOut, PageBody, HeartbeatOut, ProblemOut, AttachBody,
+    AssignBody, AssignOut, PageBody, HeartbeatOut, ProblemOut, AttachBody, BulkRowBody,
 ]  # fmt: skip
 _TAGS = [
     {"name": "tag", "description": "What the JavaScript tag calls."},
     {"name": "attribution", "description": "Who it was when the phone rang."},
+    {"name": "assign", "description": "Assign on a visitor's behalf, with a secret key."},
+    {"name": "sites", "description": "Several pools behind one publishable key."},
     {"name": "pools", "description": "Pools and their settings."},
     {"name": "numbers", "description": "The numbers of a pool."},
     {"name": "webhooks", "description": "Where events go."},

@@ -5,11 +5,9 @@ operators do not (a typing error must not be silently ignored).
 """
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
-
-from dni_allocator.domain.pool import LONGEST_WINDOW_S, Format, PoolNumberType, Selection
 
 ClientId = Annotated[
     str,
@@ -107,6 +105,9 @@ class HeartbeatOut(BaseModel):
     """The answer to `POST /heartbeat`: one of the two."""
 
     expires_in_s: int | None = None
+    heartbeat_s: int | None = Field(
+        default=None, description="Seconds to the next heartbeat from now on."
+    )
     gone: bool | None = Field(default=None, description="true: assign again.")
 
 
@@ -114,175 +115,6 @@ class AdminBody(BaseModel):
     """Bodies of operators refuse what they do not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-Seconds = Annotated[int, Field(strict=True)]
-Origin = Annotated[str, StringConstraints(min_length=1, max_length=300)]
-
-
-class PoolFields(AdminBody):
-    """The settings of a pool that may be left out."""
-
-    idle_limit_s: Annotated[Seconds, Field(ge=5, le=86_400)] = Field(
-        default=300, description="The lock after the visitor's last sign of life."
-    )
-    closed_browser_delay_s: Annotated[Seconds, Field(ge=0, le=86_400)] = Field(
-        default=30, description="The lock after the visitor's last page closed."
-    )
-    attribution_window_s: Annotated[Seconds, Field(ge=0, le=LONGEST_WINDOW_S)] = Field(
-        default=LONGEST_WINDOW_S, description="How long a holder is still the answer afterwards."
-    )
-    selection: Selection = Selection.LEAST_RECENTLY_RELEASED
-    overflow_numbers: Annotated[list[PhoneText], Field(max_length=20)] = Field(
-        default_factory=list, description="Shared numbers, shown when none is free."
-    )
-    format: Format = Format.MIRROR
-    number_type: PoolNumberType = PoolNumberType.ANY
-    match: Literal["any"] | None = Field(
-        default=None, description="How a number is matched to a destination."
-    )
-    campaign: Annotated[str, StringConstraints(max_length=200)] | None = None
-    allowed_origins: Annotated[list[Origin], Field(max_length=200)] = Field(
-        default_factory=list,
-        description="Origins of pages that may use the key; `https://*.host`, or `*` for all.",
-    )
-    min_size: Annotated[int, Field(strict=True, ge=0, le=10_000_000)] | None = None
-    max_size: Annotated[int, Field(strict=True, ge=0, le=10_000_000)] | None = None
-    marketing_fields: Annotated[list[FieldName], Field(max_length=200)] = Field(
-        default_factory=list, description="Names of fields to keep; empty: all that come."
-    )
-    traffic_sources: Annotated[list[FieldName], Field(max_length=200)] = Field(default_factory=list)
-    vendor: Annotated[str, StringConstraints(max_length=64)] | None = None
-    paused: bool = False
-
-
-PoolName = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
-Country = Annotated[
-    str,
-    StringConstraints(pattern=r"^[A-Za-z]{2}$"),
-    Field(description="ISO 3166-1 alpha-2."),
-]
-Destinations = Annotated[
-    list[PhoneText],
-    Field(
-        min_length=1,
-        max_length=1000,
-        description="Numbers the page shows and calls are routed to; the first is the default.",
-    ),
-]
-
-
-class PoolCreate(PoolFields):
-    """`POST /pools`."""
-
-    name: PoolName
-    country: Country = "US"
-    destinations: Destinations
-
-
-def _without_default(schema: dict[str, Any]) -> None:
-    """Left out is not the same as empty: the stand-in would break the field's own rules."""
-    schema.pop("default", None)
-
-
-class PoolEdit(PoolFields):
-    """`PATCH /pools/{id}`: what is left out stays as it is."""
-
-    name: PoolName = Field(default="", json_schema_extra=_without_default)
-    country: Country = Field(default="", json_schema_extra=_without_default)
-    destinations: Destinations = Field(default=[], json_schema_extra=_without_default)
-
-
-class OccupancyOut(BaseModel):
-    """What the pool holds now."""
-
-    numbers: int
-    leased: int
-    free: int
-    totals: dict[str, int] = Field(
-        description="Since the pool was made: new, returned, ended, overflow, turned_away."
-    )
-
-
-class PoolOut(PoolCreate):
-    """A pool."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    id: str
-    key: str = Field(description="The publishable key for the tag.")
-    revision: int
-    created_at: datetime
-    occupancy: OccupancyOut | None = None
-
-
-class PoolPageOut(BaseModel):
-    """Some pools."""
-
-    pools: list[PoolOut]
-    next_cursor: str | None
-
-
-class NumberIn(AdminBody):
-    """A number with what is known of it."""
-
-    number: PhoneText
-    rate_centre: Annotated[str, StringConstraints(max_length=100)] | None = None
-    region: Annotated[str, StringConstraints(max_length=100)] | None = None
-    latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
-    longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
-    label: Annotated[str, StringConstraints(max_length=200)] | None = None
-
-
-class AttachBody(AdminBody):
-    """`POST /pools/{id}/numbers`."""
-
-    numbers: Annotated[list[PhoneText | NumberIn], Field(min_length=1, max_length=10_000)]
-    all_or_nothing: bool = Field(
-        default=False, description="true: one bad row and nothing is attached."
-    )
-
-
-class RejectedOut(BaseModel):
-    """A row that was not attached."""
-
-    position: int
-    number: str
-    code: str
-    detail: str
-
-
-class AttachOut(BaseModel):
-    """What became of an attach."""
-
-    attached: int
-    numbers: list[str] = Field(description="E.164 of the rows that are in the pool now.")
-    rejected: list[RejectedOut]
-
-
-class NumberOut(BaseModel):
-    """A number of the inventory."""
-
-    number: str
-    national: str
-    international: str
-    state: Literal["free", "leased", "draining"]
-    locked_until: datetime | None
-    facts: dict[str, object]
-
-
-class NumberPageOut(BaseModel):
-    """Some numbers of a pool."""
-
-    numbers: list[NumberOut]
-    next_cursor: str | None
-
-
-class DetachOut(BaseModel):
-    """What a detach did."""
-
-    number: str
-    state: Literal["detached", "draining"]
 
 
 class PoolRefOut(BaseModel):

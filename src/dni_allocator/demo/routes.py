@@ -50,7 +50,7 @@ class NumberRow(BaseModel):
 
     number: str
     national: str
-    state: Literal["free", "leased", "draining"]
+    state: Literal["free", "leased", "draining", "quarantined"]
     ends_in_s: float | None
 
 

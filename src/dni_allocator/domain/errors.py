@@ -60,6 +60,13 @@ class OriginNotAllowed(DniError):
     title = "Origin not allowed"
 
 
+class RateLimited(DniError):
+    """A visitor, or a network, leases more than the pool allows. Try again later."""
+
+    code = "rate-limited"
+    title = "Too many requests"
+
+
 class BodyTooLarge(DniError):
     """The body is over the limit of the call."""
 
@@ -114,6 +121,13 @@ class EndpointUnknown(DniError):
 
     code = "endpoint-unknown"
     title = "Unknown webhook endpoint"
+
+
+class SiteUnknown(DniError):
+    """No site has this id."""
+
+    code = "site-unknown"
+    title = "Unknown site"
 
 
 class StoreUnavailable(DniError):

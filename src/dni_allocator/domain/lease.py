@@ -22,6 +22,18 @@ class Reason(StrEnum):
     PAUSED = "paused"
     NO_MATCH = "no_match"
     """The destination is not on the pool's allow-list."""
+    UNMATCHED = "unmatched"
+    """The pool has no number of the destination's type and area."""
+    RESERVED = "reserved"
+    """The numbers left are kept for other visitors."""
+    NOT_SERVED = "not_served"
+    """The pool is not for visitors like this one."""
+    BOT = "bot"
+    PREFETCH = "prefetch"
+    """The page is loaded in advance, nobody looks at it."""
+    RATE_LIMITED = "rate_limited"
+    OTHER_POOL = "other_pool"
+    """Asked only whether the visitor holds something here; never shown."""
 
 
 class PageRequest(NamedTuple):
@@ -34,6 +46,12 @@ class PageRequest(NamedTuple):
     """Destination -> the number this visitor had before; only an owner gets it back."""
     data: str
     """The visitor's marketing data as JSON text, or "": keep what is known."""
+    refusal: str = ""
+    """Why this page gets nothing new (a `Reason`), or "". What it holds is renewed all the same."""
+    entitled: bool = False
+    """The pool's reserve is for visitors like this one."""
+    address: str = ""
+    """The visitor's network, for the limits; "": not known, or the pool has no such limits."""
 
 
 class Leased(NamedTuple):
@@ -47,11 +65,13 @@ class Leased(NamedTuple):
 
 
 class Overflow(NamedTuple):
-    """The shared number: the pool is exhausted."""
+    """The shared number: the pool is exhausted, or has nothing for this page."""
 
     destination: str
     formats: Formats
     reason: Reason
+    retry_in_ms: int | None = None
+    """A rate limit allows the next try then."""
 
 
 class Original(NamedTuple):
@@ -59,6 +79,8 @@ class Original(NamedTuple):
 
     destination: str
     reason: Reason
+    retry_in_ms: int | None = None
+    """A rate limit allows the next try then."""
 
 
 Answer = Leased | Overflow | Original

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
 
+from dni_allocator.domain.conditions import Condition
+from dni_allocator.domain.matching import Match, MatchFallback
+
 LONGEST_WINDOW_S = 259_200
 """72 hours: the longest a holder is still the answer after the lease ended (Invoca's rule)."""
 
@@ -34,12 +37,29 @@ class PoolNumberType(StrEnum):
     TOLL_FREE = "toll_free"
 
 
+class RefusedSee(StrEnum):
+    """What a page shows that is refused a number: robots, previews, callers over a limit."""
+
+    ORIGINAL = "original"
+    OVERFLOW = "overflow"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolSettings:
     """What an operator decides. Durations in seconds, numbers as E.164.
 
     `destinations` is the allow-list, the first one is the default; `closed_browser_delay_s` only
     ever shortens the lock that `idle_limit_s` set.
+
+    Hold: no lease ends before `min_hold_s`, none lives longer than `max_lease_age_s`; a first lease
+    lasts `provisional_s` until the tag has sent a heartbeat.
+
+    Pressure: once more than `pressure_threshold` of the numbers in circulation are leased, the idle
+    limit shortens in a straight line, to `pressure_idle_limit_s` when all are. `reserve_share` of
+    them is kept for visitors of whom all of `reserve_for` holds.
+
+    Limits count new leases: `visitor_rate` and `address_rate` a minute, and `address_leases` live
+    at once; an address is a network (/24, or /64 of IPv6). None: no limit.
     """
 
     name: str
@@ -52,7 +72,25 @@ class PoolSettings:
     overflow_numbers: tuple[str, ...] = ()
     format: Format = Format.MIRROR
     number_type: PoolNumberType = PoolNumberType.ANY
-    match: str | None = None
+    match: Match = Match.NONE
+    match_fallback: MatchFallback = MatchFallback.OVERFLOW
+    min_hold_s: int = 0
+    max_lease_age_s: int | None = None
+    provisional_s: int | None = None
+    pressure_threshold: float | None = None
+    pressure_idle_limit_s: int = 60
+    reserve_share: float = 0.0
+    reserve_for: tuple[Condition, ...] = ()
+    serves: tuple[Condition, ...] = ()
+    """Whom the pool serves: visitors of whom all of these hold."""
+    serve_robots: bool = False
+    refused_see: RefusedSee = RefusedSee.ORIGINAL
+    visitor_rate: int | None = None
+    address_rate: int | None = None
+    address_leases: int | None = None
+    spam_signals: int = 3
+    """Signs of spam within an hour that put a number into quarantine; 0: none do."""
+    spam_quarantine_s: int = LONGEST_WINDOW_S
     campaign: str | None = None
     allowed_origins: tuple[str, ...] = ()
     min_size: int | None = None
@@ -96,10 +134,23 @@ class Pool:
     def heartbeat_s(self) -> int:
         """How often a visible page should give a sign of life.
 
-        A third of the idle limit, so that two lost heartbeats in a row cost nothing; between
-        2 seconds and one minute.
+        A third of the shortest lock it may find itself under, so that two lost heartbeats in a row
+        cost nothing; between 2 seconds and one minute.
         """
-        return max(2, min(60, self.settings.idle_limit_s // 3))
+        shortest = self.settings.idle_limit_s
+        if self.settings.pressure_threshold is not None:
+            shortest = min(shortest, self.settings.pressure_idle_limit_s)
+        return heartbeat_for(shortest)
+
+    def heartbeat_within(self, expires_in_ms: int) -> int:
+        """How often a page should beat whose lease, as it is now, lives this long."""
+        return min(self.heartbeat_s, heartbeat_for(expires_in_ms // 1000))
+
+    @property
+    def limits_addresses(self) -> bool:
+        """Whether it matters from which network a visitor comes."""
+        settings = self.settings
+        return settings.address_rate is not None or settings.address_leases is not None
 
     def allows_origin(self, origin: str) -> bool:
         """Whether a page of this origin may use the key.
@@ -124,17 +175,25 @@ class Occupancy:
     """What a pool holds right now, and what it did since it was made.
 
     `totals`: `new`, `returned`, `ended`, `overflow`, `turned_away` (counts of assignments by
-    outcome; renewals are not counted here, the service's metrics have them).
+    outcome), and every reason for which a page got no number. Renewals are not counted here, the
+    service's metrics have them.
     """
 
     attached: int
     leased: int
     totals: Mapping[str, int]
+    resting: int = 0
+    """In quarantine and held by nobody."""
 
     @property
     def free(self) -> int:
         """Numbers on the shelves."""
-        return self.attached - self.leased
+        return self.attached - self.leased - self.resting
+
+
+def heartbeat_for(lock_s: int) -> int:
+    """Seconds between two heartbeats under a lock of this length."""
+    return max(2, min(60, lock_s // 3))
 
 
 def normalise_origin(text: str) -> str | None:

@@ -16,6 +16,8 @@ class Scope(StrEnum):
     READ = "read"
     ATTRIBUTION = "attribution"
     CALLS = "calls"
+    ASSIGN = "assign"
+    """Assign on visitors' behalf: for backends that render pages."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,12 @@
 """Give a page its numbers, keep them while it lives, let them go when it closes."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import orjson
 
+from dni_allocator.domain.conditions import Visit, all_hold
 from dni_allocator.domain.errors import InvalidNumber, InvalidRequest
 from dni_allocator.domain.lease import (
     Alive,
@@ -14,14 +16,17 @@ from dni_allocator.domain.lease import (
     Gone,
     Leased,
     Original,
+    Overflow,
     PageRequest,
     Reason,
 )
 from dni_allocator.domain.number import parse_number
 from dni_allocator.domain.pool import Pool
 from dni_allocator.services.ids import new_page_id, new_visitor_id
+from dni_allocator.services.shelving import Shelving
 from dni_allocator.services.sites import Sites
-from dni_allocator.store.leases import LeaseStore, Stale
+from dni_allocator.services.suggestions import Suggestions
+from dni_allocator.store.leases import LeaseStore, Stale, Unordered
 
 T = TypeVar("T")
 
@@ -70,44 +75,145 @@ class Page(Protocol):
         ...
 
 
-class Allocation:
-    """The tag's three calls. Each is one script and safe to repeat."""
+class Browser(NamedTuple):
+    """What is known of the visitor's browser beside what the page says."""
 
-    def __init__(self, *, sites: Sites, leases: LeaseStore) -> None:
+    robot: bool = False
+    prefetch: bool = False
+    network: Callable[[], str] = str
+    """The visitor's network, "" where it is not known; asked only by pools that limit it."""
+
+
+_UNKNOWN_BROWSER = Browser()
+
+
+class _Asked(NamedTuple):
+    """One page view, ready for any pool."""
+
+    page: Page
+    visitor_id: str
+    page_id: str
+    browser: Browser
+
+
+class Allocation:
+    """The tag's three calls. Each is one script per pool of the key, and safe to repeat."""
+
+    def __init__(
+        self, *, sites: Sites, leases: LeaseStore, shelving: Shelving, suggestions: Suggestions
+    ) -> None:
         self._sites = sites
         self._leases = leases
+        self._shelving = shelving
+        self._suggestions = suggestions
 
     async def assign(
-        self, page: Page, *, site_key: str, origin: str | None
+        self,
+        page: Page,
+        *,
+        site_key: str,
+        origin: str | None,
+        browser: Browser = _UNKNOWN_BROWSER,
     ) -> tuple[Pool, Assignment]:
         """Answer every destination of the page, and say by which pool.
 
         Raises `UnknownKey`, `OriginNotAllowed`, `InvalidRequest` for a destination that is no
         phone number, `StoreUnavailable`.
         """
-        visitor_id = page.visitor_id or new_visitor_id()
-        page_id = page.page_id or new_page_id()
-        # `_with_pool`, written out: a coroutine and a closure less for each page view.
+        asked = _Asked(
+            page, page.visitor_id or new_visitor_id(), page.page_id or new_page_id(), browser
+        )
+        # `_with_pools`, written out: a coroutine and a closure less for each page view.
         tries = 0
         while True:
-            pool = self._sites.known(site_key, origin) or await self._sites.pool(
+            pools = self._sites.known(site_key, origin) or await self._sites.pools(
                 site_key, origin=origin, tries=tries
             )
-            wanted, allowed = _destinations(page.destinations, pool)
-            # Also with nothing to lease: the script tells whether the pool is still as we know it.
-            answered = await self._leases.assign(
-                pool,
-                PageRequest(visitor_id, page_id, allowed, page.previous, _data(page, pool)),
-            )
-            if not isinstance(answered, Stale):
-                return pool, Assignment(
-                    visitor_id,
-                    page_id,
-                    _heartbeat_s(answered, pool),
-                    _in_order(wanted, answered, paused=pool.settings.paused),
-                )
+            if len(pools) > 1:
+                across = await self._across(asked, pools)
+                if not isinstance(across, Stale):
+                    return across
+            else:
+                pool = pools[0]
+                wanted, allowed = _destinations(page.destinations, pool)
+                # Also with nothing to lease: the script tells whether the pool is as we know it.
+                answered = await self._leases.assign(pool, _request(asked, pool, allowed))
+                if isinstance(answered, Unordered):
+                    await self._shelving.order(pool, answered.destinations)
+                    tries += 1
+                    continue
+                if not isinstance(answered, Stale):
+                    if len(allowed) != len(wanted) and not pool.settings.paused:
+                        await self._suggestions.note(pool, wanted)
+                    return pool, Assignment(
+                        asked.visitor_id,
+                        asked.page_id,
+                        _heartbeat_s(answered, pool),
+                        _in_order(wanted, answered, paused=pool.settings.paused),
+                    )
             self._sites.forget(site_key)
             tries += 1
+
+    async def _across(
+        self, asked: _Asked, pools: Sequence[Pool]
+    ) -> tuple[Pool, Assignment] | Stale:
+        """Answer a page by the first of several pools that has a number for it.
+
+        A number that the visitor holds already is renewed first, whichever pool it is of: an
+        earlier pool that has free numbers again does not change what the page shows. Two first
+        page views of one visitor at the same instant may be answered by two pools.
+        """
+        wanted, _ = _destinations(asked.page.destinations, pools[0])
+        best: dict[str, tuple[Pool, Answer]] = {}
+        held = [self._ask(asked, pool, wanted, refusal=Reason.OTHER_POOL.value) for pool in pools]
+        for pool, answers in zip(pools, await asyncio.gather(*held), strict=True):
+            if isinstance(answers, Stale):
+                return answers
+            _keep_better(best, pool, answers)
+        for pool in pools:
+            left = tuple(
+                each for each in wanted if each not in best or not isinstance(best[each][1], Leased)
+            )
+            if not left:
+                break
+            answers = await self._ask(asked, pool, left)
+            if isinstance(answers, Stale):
+                return answers
+            _keep_better(best, pool, answers)
+        primary, answered = pools[0], []
+        for each in wanted:
+            pool, answer = best.get(each, (pools[0], Original(each, Reason.NO_MATCH)))
+            answered.append(answer)
+            if isinstance(answer, Leased):
+                primary = pool
+        beats = [
+            pool.heartbeat_within(answer.expires_in_ms)
+            for pool, answer in best.values()
+            if isinstance(answer, Leased)
+        ]
+        if len(best) < len(wanted):
+            await self._suggestions.note(pools[0], [each for each in wanted if each not in best])
+        return primary, Assignment(
+            asked.visitor_id, asked.page_id, min(beats) if beats else None, tuple(answered)
+        )
+
+    async def _ask(
+        self, asked: _Asked, pool: Pool, wanted: Sequence[str], *, refusal: str | None = None
+    ) -> list[Answer] | Stale:
+        """What one pool has for the destinations it knows."""
+        paused, known = pool.settings.paused, pool.settings.destinations
+        # Also with nothing to lease: the script tells whether the pool is as we know it.
+        allowed = () if paused else tuple([each for each in wanted if each in known])
+        request = _request(asked, pool, allowed)
+        if refusal is not None:
+            request = request._replace(refusal=refusal)
+        answered = await self._leases.assign(pool, request)
+        if isinstance(answered, Unordered):
+            await self._shelving.order(pool, answered.destinations)
+            answered = await self._leases.assign(pool, request)
+        if isinstance(answered, (Stale, Unordered)):
+            return Stale()
+        return [Original(each, Reason.PAUSED) for each in wanted] if paused else answered
 
     async def heartbeat(
         self, *, site_key: str, origin: str | None, visitor_id: str, page_id: str
@@ -117,7 +223,14 @@ class Allocation:
         def use(pool: Pool) -> Awaitable[Alive | Gone | Stale]:
             return self._leases.heartbeat(pool, visitor_id=visitor_id, page_id=page_id)
 
-        return await self._with_pool(site_key, origin, use)
+        found: list[tuple[Pool, Alive | Gone]] = await self._with_pools(site_key, origin, use)
+        soonest: tuple[Pool, Alive] | None = None
+        for pool, each in found:
+            if isinstance(each, Alive) and (
+                soonest is None or each.expires_in_ms < soonest[1].expires_in_ms
+            ):
+                soonest = pool, each
+        return soonest or found[0]
 
     async def close(
         self, *, site_key: str, origin: str | None, visitor_id: str, page_id: str
@@ -127,22 +240,55 @@ class Allocation:
         def use(pool: Pool) -> Awaitable[Closing | Stale]:
             return self._leases.close(pool, visitor_id=visitor_id, page_id=page_id)
 
-        return await self._with_pool(site_key, origin, use)
+        found = await self._with_pools(site_key, origin, use)
+        return next((each for each in found if each[1] is not Closing.NOTHING), found[0])
 
-    async def _with_pool(
+    async def _with_pools(
         self, site_key: str, origin: str | None, use: Callable[[Pool], Awaitable[T | Stale]]
-    ) -> tuple[Pool, T]:
-        """Run a script by the pool as it is now; again when it was edited meanwhile."""
+    ) -> list[tuple[Pool, T]]:
+        """Run a script by each pool as it is now; again when one was edited meanwhile."""
         tries = 0
         while True:
-            pool = self._sites.known(site_key, origin) or await self._sites.pool(
+            pools = self._sites.known(site_key, origin) or await self._sites.pools(
                 site_key, origin=origin, tries=tries
             )
-            result = await use(pool)
-            if not isinstance(result, Stale):
-                return pool, result
+            done: list[tuple[Pool, T]] = []
+            for pool in pools:
+                result = await use(pool)
+                if isinstance(result, Stale):
+                    break
+                done.append((pool, result))
+            else:
+                return done
             self._sites.forget(site_key)
             tries += 1
+
+
+def _request(asked: _Asked, pool: Pool, allowed: tuple[str, ...]) -> PageRequest:
+    """The page as one pool sees it."""
+    page, browser, settings = asked.page, asked.browser, pool.settings
+    refusal, entitled, address = "", False, ""
+    if browser.robot and not settings.serve_robots:
+        refusal = Reason.BOT.value
+    elif browser.prefetch:
+        refusal = Reason.PREFETCH.value
+    if settings.serves or settings.reserve_for:
+        visit = Visit(page.url, page.referrer, page.fields)
+        if not refusal and not all_hold(settings.serves, visit):
+            refusal = Reason.NOT_SERVED.value
+        entitled = bool(settings.reserve_for) and all_hold(settings.reserve_for, visit)
+    if pool.limits_addresses:
+        address = browser.network()
+    return PageRequest(
+        asked.visitor_id,
+        asked.page_id,
+        allowed,
+        page.previous,
+        _data(page, pool),
+        refusal,
+        entitled,
+        address,
+    )
 
 
 def _destinations(
@@ -197,10 +343,11 @@ def _data(page: Page, pool: Pool) -> str:
 
 def _heartbeat_s(answered: Sequence[Answer], pool: Pool) -> int | None:
     """None where nothing is leased: there is nothing to keep alive."""
+    soonest = None
     for answer in answered:
-        if isinstance(answer, Leased):
-            return pool.heartbeat_s
-    return None
+        if isinstance(answer, Leased) and (soonest is None or answer.expires_in_ms < soonest):
+            soonest = answer.expires_in_ms
+    return None if soonest is None else pool.heartbeat_within(soonest)
 
 
 def _in_order(
@@ -211,3 +358,27 @@ def _in_order(
     by_destination = {answer.destination: answer for answer in answered}
     reason = Reason.PAUSED if paused else Reason.NO_MATCH
     return tuple(by_destination.get(each) or Original(each, reason) for each in wanted)
+
+
+def _keep_better(
+    best: dict[str, tuple[Pool, Answer]], pool: Pool, answers: Sequence[Answer]
+) -> None:
+    """A leased number beats a shared one, and that the original; of equals the first stays.
+
+    What only looked whether the visitor holds something counts as nothing.
+    """
+    for answer in answers:
+        if answer.reason is Reason.OTHER_POOL:
+            continue
+        known = best.get(answer.destination)
+        if known is None or _worth(answer) > _worth(known[1]):
+            best[answer.destination] = (pool, answer)
+
+
+def _worth(answer: Answer) -> int:
+    if isinstance(answer, Leased):
+        return 3
+    if isinstance(answer, Overflow):
+        return 2
+    # That a pool is for others says less than why the right one had nothing.
+    return 0 if answer.reason is Reason.NOT_SERVED else 1

@@ -15,6 +15,11 @@ def new_pool_id() -> str:
     return f"pool_{_token(16)}"
 
 
+def new_site_id() -> str:
+    """`site_` and 80 random bits."""
+    return f"site_{_token(16)}"
+
+
 def new_site_key() -> str:
     """`pk_` and 120 random bits: public, but not to be found by trying."""
     return f"pk_{_token(24)}"

@@ -10,8 +10,9 @@ from dni_allocator.domain.errors import InvalidNumber, NumberUnknown
 from dni_allocator.domain.number import NumberType, PhoneNumber, calling_code_of, parse_number
 from dni_allocator.domain.pool import Pool, PoolNumberType
 from dni_allocator.services.pools import claim_number, random_place
+from dni_allocator.services.shelving import shelf_for
 from dni_allocator.store.directory import Directory, Entry, Role
-from dni_allocator.store.leases import THE_SHELF
+from dni_allocator.store.policies import packed_policy
 from dni_allocator.store.pools import AttachedNumber, Detached, InventoryRow, PoolStore
 
 _AT_ONCE = 32
@@ -85,7 +86,7 @@ class Inventory:
             await self._give_back(pool, [number for number in good if number not in present])
             return _result((), rejected)
 
-        inventory = [_inventory_row(read) for read in good.values()]
+        inventory = [_inventory_row(read, pool=pool) for read in good.values()]
         await self._pools.attach(pool.id, inventory)
         return _result(tuple(good), rejected)
 
@@ -96,7 +97,13 @@ class Inventory:
         attribution until the window is over, or another pool takes the number.
         """
         pool = await self._pools.read(pool_id)
-        outcome = await self._pools.detach(pool.id, number, window_ms=pool.window_ms, force=force)
+        outcome = await self._pools.detach(
+            pool.id,
+            number,
+            window_ms=pool.window_ms,
+            force=force,
+            policy=packed_policy(pool.settings),
+        )
         if outcome is not Detached.DRAINING:
             # Also when it was absent: a claim that a crash left behind ends here.
             await self._directory.release(
@@ -199,11 +206,13 @@ def _result(attached: tuple[str, ...], rejected: list[RejectedRow]) -> AttachRes
     )
 
 
-def _inventory_row(read: _ReadRow) -> InventoryRow:
+def _inventory_row(read: _ReadRow, *, pool: Pool) -> InventoryRow:
     facts = {name: value for name, value in read.row.facts.items() if value is not None}
+    shelf, place = shelf_for(pool, read.phone, facts)
     return InventoryRow(
         number=read.phone.e164,
-        shelf=THE_SHELF,
+        shelf=shelf,
+        place=place,
         national=read.phone.national,
         international=read.phone.international,
         facts=orjson.dumps(facts).decode() if facts else "",

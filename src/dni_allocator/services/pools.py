@@ -5,15 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from dni_allocator.domain.conditions import problem_of
 from dni_allocator.domain.errors import (
     InvalidNumber,
     InvalidRequest,
     NumberTaken,
     PoolUnknown,
 )
+from dni_allocator.domain.matching import Match
 from dni_allocator.domain.number import calling_code_of, parse_number
 from dni_allocator.domain.pool import Occupancy, Pool, PoolSettings, normalise_origin
 from dni_allocator.services.ids import new_pool_id, new_site_key
+from dni_allocator.services.shelving import Shelving
 from dni_allocator.store.directory import Directory, Entry, Role
 from dni_allocator.store.pools import PoolStore
 
@@ -29,9 +32,10 @@ class PoolPage:
 class Pools:
     """Pools as an operator handles them. Raises `StoreUnavailable` throughout."""
 
-    def __init__(self, *, pools: PoolStore, directory: Directory) -> None:
+    def __init__(self, *, pools: PoolStore, directory: Directory, shelving: Shelving) -> None:
         self._pools = pools
         self._directory = directory
+        self._shelving = shelving
 
     async def create(self, settings: PoolSettings) -> Pool:
         """Make a pool with a publishable key of its own.
@@ -87,6 +91,8 @@ class Pools:
             await self._release_overflow(pool, sorted(after - before))
             raise
         await self._release_overflow(pool, sorted(before - after))
+        if (edited.settings.match is Match.NONE) is not (pool.settings.match is Match.NONE):
+            await self._shelving.reshelve(edited)
         return edited
 
     async def delete(self, pool_id: str, *, force: bool) -> None:
@@ -201,6 +207,7 @@ def normalise(settings: PoolSettings) -> PoolSettings:
     both = (settings.min_size, settings.max_size)
     if both[0] is not None and both[1] is not None and both[0] > both[1]:
         errors.append({"field": "min_size", "detail": "Greater than max_size."})
+    errors += _rule_problems(result)
     if set(result.destinations) & set(result.overflow_numbers):
         detail = "A destination cannot be an overflow number too: calls would go in a circle."
         errors.append({"field": "overflow_numbers", "detail": detail})
@@ -208,6 +215,27 @@ def normalise(settings: PoolSettings) -> PoolSettings:
         message = "; ".join(f"{error['field']}: {error['detail']}" for error in errors)
         raise InvalidRequest(message, extra={"errors": errors})
     return result
+
+
+def _rule_problems(settings: PoolSettings) -> list[dict[str, str]]:
+    """Rules that contradict one another, or themselves."""
+    errors = []
+    if settings.max_lease_age_s is not None and settings.max_lease_age_s < settings.min_hold_s:
+        errors.append({"field": "max_lease_age_s", "detail": "Less than min_hold_s."})
+    pressed = settings.pressure_threshold is not None
+    if pressed and settings.pressure_idle_limit_s > settings.idle_limit_s:
+        errors.append({"field": "pressure_idle_limit_s", "detail": "Greater than idle_limit_s."})
+    if settings.provisional_s is not None and settings.provisional_s > settings.idle_limit_s:
+        errors.append({"field": "provisional_s", "detail": "Greater than idle_limit_s."})
+    if settings.reserve_share > 0 and not settings.reserve_for:
+        detail = "Nobody could use the reserve: reserve_for says for whom it is."
+        errors.append({"field": "reserve_for", "detail": detail})
+    for field in ("reserve_for", "serves"):
+        for position, condition in enumerate(getattr(settings, field)):
+            problem = problem_of(condition)
+            if problem is not None:
+                errors.append({"field": f"{field}.{position}", "detail": problem})
+    return errors
 
 
 def random_place() -> int:

@@ -1,4 +1,4 @@
-"""Which pool a publishable key opens, remembered in this process.
+"""Which pools a publishable key opens, remembered in this process.
 
 A remembered pool is never trusted blindly: every script compares its revision, so an edit, a
 deletion or a revoked key takes effect on the very next call, in every process.
@@ -19,60 +19,74 @@ MOST_TRIES = 5
 
 
 class Sites:
-    """Pools by publishable key."""
+    """Pools by publishable key: a pool's own key opens that pool, a site's key several."""
 
     def __init__(self, *, directory: Directory, pools: PoolStore) -> None:
         self._directory = directory
         self._pools = pools
-        self._remembered: OrderedDict[str, Pool] = OrderedDict()
+        self._remembered: OrderedDict[str, tuple[Pool, ...]] = OrderedDict()
 
-    def known(self, site_key: str, origin: str | None) -> Pool | None:
-        """The remembered pool of a key, if it allows a page of `origin`; None: ask `pool`.
+    def known(self, site_key: str, origin: str | None) -> tuple[Pool, ...] | None:
+        """The remembered pools of a key, if they allow a page of `origin`; None: ask `pools`.
 
-        It may have been edited since: its revision is for the script to compare. When the script
-        says so, call `forget`, and then `pool`.
+        They may have been edited since: their revision is for the script to compare. When the
+        script says so, call `forget`, and then `pools`. A pool that does not allow the page is
+        asked nothing, so nobody would tell: unless all of them do, they are read anew.
         """
-        pool = self._remembered.get(site_key)
-        if pool is None or (origin is not None and not pool.allows_origin(origin)):
+        pools = self._remembered.get(site_key)
+        if pools is None:
             return None
         self._remembered.move_to_end(site_key)
-        return pool
+        if origin is None or (len(pools) == 1 and pools[0].allows_origin(origin)):
+            return pools
+        return pools if len(_allowing(pools, origin)) == len(pools) else None
 
-    async def pool(self, site_key: str, *, origin: str | None, tries: int = 0) -> Pool:
-        """The pool of a key, read now, for a page of `origin`; None for a caller without a browser.
+    async def pools(self, site_key: str, *, origin: str | None, tries: int = 0) -> tuple[Pool, ...]:
+        """The pools of a key, read now, for a page of `origin`; None for what is no browser.
 
-        `tries`: how often a script has found the pool edited meanwhile. Raises `UnknownKey`,
-        `OriginNotAllowed`, and `StoreUnavailable` after too many tries.
+        Never empty. `tries`: how often a script has found a pool edited meanwhile. Raises
+        `UnknownKey`, `OriginNotAllowed`, and `StoreUnavailable` after too many tries.
         """
         if tries >= MOST_TRIES:
             message = "The pool is being edited all the time."
             raise StoreUnavailable(message)
-        pool = await self.read(site_key)
-        if origin is not None and not pool.allows_origin(origin):
+        pools = await self.read(site_key)
+        allowed = pools if origin is None else _allowing(pools, origin)
+        if not allowed:
             message = "Pages of this origin may not use the key; add it to allowed_origins."
             raise OriginNotAllowed(message)
-        return pool
+        return allowed
 
     def forget(self, site_key: str) -> None:
-        """Read this pool anew the next time."""
+        """Read this key anew the next time."""
         self._remembered.pop(site_key, None)
 
-    async def read(self, site_key: str) -> Pool:
-        """The pool of a key, read afresh. Raises `UnknownKey`, `StoreUnavailable`."""
+    async def read(self, site_key: str) -> tuple[Pool, ...]:
+        """The pools of a key, read afresh. Raises `UnknownKey`, `StoreUnavailable`."""
         self.forget(site_key)
-        pool_id = await self._directory.pool_of_key(site_key)
-        if pool_id is None:
+        opened = await self._directory.opened_by(site_key)
+        if opened is None:
             message = "No pool has this publishable key."
             raise UnknownKey(message)
-        try:
-            pool = await self._pools.read(pool_id)
-        except PoolUnknown as error:
+        found = []
+        for pool_id in opened.pool_ids:
+            try:
+                pool = await self._pools.read(pool_id)
+            except PoolUnknown:
+                continue
+            if opened.site_id is None and pool.key != site_key:
+                message = "This publishable key was replaced by another."
+                raise UnknownKey(message)
+            found.append(pool)
+        if not found:
             message = "The pool of this publishable key was deleted."
-            raise UnknownKey(message) from error
-        if pool.key != site_key:
-            message = "This publishable key was replaced by another."
             raise UnknownKey(message)
-        self._remembered[site_key] = pool
+        pools = tuple(found)
+        self._remembered[site_key] = pools
         if len(self._remembered) > MOST_REMEMBERED:
             self._remembered.popitem(last=False)
-        return pool
+        return pools
+
+
+def _allowing(pools: tuple[Pool, ...], origin: str) -> tuple[Pool, ...]:
+    return tuple(pool for pool in pools if pool.allows_origin(origin))

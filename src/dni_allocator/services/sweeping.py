@@ -14,6 +14,7 @@ from dni_allocator.domain.pool import LONGEST_WINDOW_S
 from dni_allocator.metrics import Metrics
 from dni_allocator.store.directory import Directory, Entry, Role
 from dni_allocator.store.leases import LeaseStore
+from dni_allocator.store.policies import packed_policy
 from dni_allocator.store.pools import PoolStore
 
 log = structlog.get_logger(__name__)
@@ -65,13 +66,16 @@ class Sweeper:
         return ended
 
     async def _sweep_pool(self, pool_id: str) -> int:
+        policy = ""
         try:
-            window_ms = (await self._pools.read(pool_id)).window_ms
+            pool = await self._pools.read(pool_id)
         except PoolUnknown:
             window_ms = LONGEST_WINDOW_S * 1000
+        else:
+            window_ms, policy = pool.window_ms, packed_policy(pool.settings)
         ended = 0
         while True:
-            swept = await self._leases.sweep(pool_id, window_ms=window_ms)
+            swept = await self._leases.sweep(pool_id, window_ms=window_ms, policy=policy)
             ended += swept.ended
             if swept.drained:
                 await self._tell_directory(pool_id, swept.drained, window_ms=window_ms)

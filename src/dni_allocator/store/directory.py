@@ -47,6 +47,17 @@ class Entry:
         return f"{self.role}{self.pool_id}"
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a publishable key opens: its own pool, or the pools of a site in order."""
+
+    site_id: str | None
+    pool_ids: tuple[str, ...]
+
+
+_SITE_MARK = ":"
+
+
 class Directory:
     """Look-ups and claims; one round trip each."""
 
@@ -91,14 +102,20 @@ class Directory:
             },
         )
 
-    async def pool_of_key(self, site_key: str) -> str | None:
-        """Which pool a publishable key opens."""
+    async def opened_by(self, site_key: str) -> Opened | None:
+        """What a publishable key opens."""
         value = await self._execute("GET", keys.site_key_directory(site_key))
-        return None if value is None else text(value)
+        if value is None:
+            return None
+        site, mark, pools = text(value).rpartition(_SITE_MARK)
+        return Opened(site_id=site if mark else None, pool_ids=tuple(pools.split()))
 
-    async def bind_key(self, site_key: str, pool_id: str) -> None:
-        """Let a publishable key open a pool. Idempotent."""
-        await self._execute("SET", keys.site_key_directory(site_key), pool_id)
+    async def bind_key(self, site_key: str, *pool_ids: str, site_id: str | None = None) -> None:
+        """Let a publishable key open a pool, or, for a site, several in this order. Idempotent."""
+        value = " ".join(pool_ids)
+        if site_id is not None:
+            value = f"{site_id}{_SITE_MARK}{value}"
+        await self._execute("SET", keys.site_key_directory(site_key), value)
 
     async def unbind_key(self, site_key: str) -> None:
         """Let a publishable key open nothing any more. Idempotent."""

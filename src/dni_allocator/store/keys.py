@@ -103,6 +103,18 @@ class PoolKeys:
     """SET of numbers that left when their lease ended; the directory has yet to hear of it."""
     stats: str
     """HASH of counters since the pool was made."""
+    places: str
+    """HASH shelf -> where its numbers belong, JSON text (`domain.place`)."""
+    orders: str
+    """HASH destination -> shelves in the order they are tried; made anew after any change."""
+    resting: str
+    """ZSET number in quarantine -> until, ms."""
+    notes: str
+    """HASH number in quarantine -> since and why, JSON text."""
+    suggested: str
+    """ZSET destination that pages show and the pool does not know -> last seen, ms; with a TTL."""
+    limits: str
+    """Prefix of what the rate limits remember; each with a TTL of a day at most."""
 
     @classmethod
     def of(cls, shard: ShardKeys, pool_id: str) -> "PoolKeys":
@@ -121,6 +133,12 @@ class PoolKeys:
             visitors=f"{base}:v:",
             drained=f"{base}:drained",
             stats=f"{base}:stats",
+            places=f"{base}:places",
+            orders=f"{base}:orders",
+            resting=f"{base}:resting",
+            notes=f"{base}:notes",
+            suggested=f"{base}:suggested",
+            limits=f"{base}:limit:",
         )
 
     def for_ending(self) -> dict[str, str]:
@@ -159,6 +177,9 @@ ADMIN_KEYS = f"{PREFIX}:admin-keys"
 
 WEBHOOKS = f"{PREFIX}:webhooks"
 """HASH webhook endpoint id -> its record, JSON."""
+
+SITES = f"{PREFIX}:sites"
+"""HASH site id -> its record, JSON."""
 
 FORWARDERS = f"{PREFIX}:forwarders"
 """ZSET token of a forwarder process -> last sign of life, ms."""

@@ -18,8 +18,9 @@ from dni_allocator.domain.lease import (
     lease_id,
 )
 from dni_allocator.domain.number import formats, parse_number
-from dni_allocator.domain.pool import Pool
+from dni_allocator.domain.pool import Pool, RefusedSee
 from dni_allocator.store.keys import ShardKeys
+from dni_allocator.store.policies import packed_policy
 from dni_allocator.store.scripts import Bound, Reply, Value, load
 from dni_allocator.store.shards import Shards
 
@@ -36,15 +37,19 @@ _REASONS = {reason.value.encode(): reason for reason in Reason}
 MOST_POOLS_KEPT = 20_000
 """Pools whose calls are kept ready, about 3 kB each (tracemalloc)."""
 
-THE_SHELF = "any"
-"""The one shelf of a pool as long as its numbers are all interchangeable."""
-
 SWEEP_LIMIT = 200
 """Leases one sweep ends at most: 1.3 ms of the embedded server, which pages wait behind."""
 
 
 class Stale:
     """The pool was edited, or deleted, since the caller read it: read again, then repeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unordered:
+    """The order of the pool's shelves is not known for these destinations: put it, then repeat."""
+
+    destinations: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,7 @@ class LeaseStore:
         self._shards = shards
         self._calls: dict[str, _TagCalls] = {}
 
-    async def assign(self, pool: Pool, request: PageRequest) -> list[Answer] | Stale:
+    async def assign(self, pool: Pool, request: PageRequest) -> list[Answer] | Stale | Unordered:
         """Give every destination of the page its number, in one atomic step.
 
         Answers are in the order of `request.destinations`. Idempotent: the same visitor and
@@ -95,7 +100,7 @@ class LeaseStore:
         visitor_id = request.visitor_id
         page_rows: list[Value] = []
         for destination in request.destinations:
-            page_rows += (destination, request.previous.get(destination) or "", THE_SHELF)
+            page_rows += (destination, request.previous.get(destination) or "")
         reply = await calls.assign.run(
             self._shards.execute,
             {
@@ -103,12 +108,17 @@ class LeaseStore:
                 "given_now": self._shards.clock(),
                 "visitor_id": visitor_id,
                 "page_id": request.page_id,
-                "overflow": pool.overflow_for(visitor_id),
+                "overflow": _overflow(pool, request),
                 "data": request.data,
+                "refusal": request.refusal,
+                "entitled": "1" if request.entitled else "",
+                "address": request.address,
             },
             page_rows,
         )
         if reply[0] != b"OK":
+            if reply[0] == b"UNORDERED":
+                return Unordered(tuple(destination.decode() for destination in reply[1:]))
             return Stale()
         now_ms = int(reply[1])
         answers = []
@@ -172,12 +182,14 @@ class LeaseStore:
 
     def _make_calls(self, pool: Pool) -> _TagCalls:
         at = self._shards.pool(pool.id)
+        policy = packed_policy(pool.settings)
         every: dict[str, Value] = {
             "conf": at.conf,
             "leased": at.leased,
             "holders": at.holders,
             "rev": str(pool.revision),
             "idle": str(pool.idle_ms),
+            "policy": policy,
         }
         return _TagCalls(
             pool=pool,
@@ -186,6 +198,8 @@ class LeaseStore:
                 every
                 | at.for_ending()
                 | {
+                    "orders": at.orders,
+                    "limits": at.limits,
                     "pool_id": pool.id,
                     "window": str(pool.window_ms),
                     "selection": pool.settings.selection.value,
@@ -208,16 +222,24 @@ class LeaseStore:
         )
         return [pool_id.decode() for pool_id in reply[2:]]
 
-    async def sweep(self, pool_id: str, *, window_ms: int, limit: int = SWEEP_LIMIT) -> Swept:
-        """End what is over, forget whom the window has passed. Idempotent, bounded by `limit`."""
+    async def sweep(
+        self, pool_id: str, *, window_ms: int, policy: str = "", limit: int = SWEEP_LIMIT
+    ) -> Swept:
+        """End what is over, forget whom the window has passed. Idempotent, bounded by `limit`.
+
+        `policy` of `store.policies`, "" for a pool that is not known any more.
+        """
         at = self._shards.pool(pool_id)
         reply = await _SWEEP.run(
             self._shards.execute,
             {
                 **at.for_ending(),
+                "resting": at.resting,
+                "notes": at.notes,
                 "given_now": self._shards.clock(),
                 "pool_id": pool_id,
                 "window": window_ms,
+                "policy": policy,
                 "limit": limit,
             },
         )
@@ -276,6 +298,13 @@ class LeaseStore:
         return NumberRecord(now_ms=int(now), state=state, holders=tuple(holders))
 
 
+def _overflow(pool: Pool, request: PageRequest) -> str:
+    """The shared number of this page, "" where it is to see the original instead."""
+    if request.refusal and pool.settings.refused_see is RefusedSee.ORIGINAL:
+        return ""
+    return pool.overflow_for(request.visitor_id)
+
+
 def _answer(pool: Pool, row: Reply, destination: str, now_ms: int) -> Answer:
     status, reason, number, fence, deadline, national, international = row
     if status == b"leased":
@@ -296,9 +325,11 @@ def _answer(pool: Pool, row: Reply, destination: str, now_ms: int) -> Answer:
             destination,
             formats(shared.e164, national=shared.national, international=shared.international),
             _REASONS[reason],
+            int(deadline) - now_ms if deadline else None,
         )
     if status == b"none":
-        return Original(destination, _REASONS[reason])
+        retry_in_ms = int(deadline) - now_ms if deadline else None
+        return Original(destination, _REASONS[reason], retry_in_ms)
     message = f"assign: unknown status {status!r}"
     raise ScriptContractError(message)
 

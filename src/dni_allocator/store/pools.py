@@ -4,19 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-import orjson
-
 from dni_allocator.domain.errors import EditConflict, PoolInUse, PoolUnknown, StoreUnavailable
 from dni_allocator.domain.number import plain_international
-from dni_allocator.domain.pool import (
-    Format,
-    Occupancy,
-    Pool,
-    PoolNumberType,
-    PoolSettings,
-    Selection,
-)
+from dni_allocator.domain.pool import Occupancy, Pool
 from dni_allocator.store.keys import ShardKeys
+from dni_allocator.store.policies import packed_policy
+from dni_allocator.store.pool_documents import dump, load_pool
 from dni_allocator.store.replies import count, mapping, text, texts
 from dni_allocator.store.scripts import Value, load
 from dni_allocator.store.shards import Shards
@@ -28,7 +21,14 @@ _ATTACH = load("numbers_attach")
 _DETACH = load("number_detach")
 
 ATTACH_BATCH = 500
-"""Rows of one attach script: four values each, far below Lua's limit of 8,000 on the stack."""
+"""Rows of one attach script: five values each, far below Lua's limit of 8,000 on the stack."""
+
+THE_SHELF = "any"
+"""The one shelf of a pool that does not match: all its numbers are interchangeable."""
+
+
+QUARANTINE = "quarantined"
+"""The shelf of numbers that rest, and their state (`lua/lib/records.lua`)."""
 
 
 class Detached(StrEnum):
@@ -43,12 +43,15 @@ class Detached(StrEnum):
 class InventoryRow:
     """One number as it is put on a shelf. `facts` is JSON text, "" for none.
 
+    `place` is the text of the shelf's `domain.place.Place`, "" for `THE_SHELF`.
+
     `shelved_at_ms` is its place in the queue: numbers never leased get a random one far in the
     past, so that the first visitors of two pools do not walk through the same order.
     """
 
     number: str
     shelf: str
+    place: str
     national: str
     international: str
     facts: str
@@ -61,7 +64,8 @@ class AttachedNumber:
 
     number: str
     shelf: str
-    draining: bool
+    state: str
+    """"", `draining` or `quarantined`; either may still be leased."""
     national: str
     international: str
     facts: str
@@ -80,7 +84,7 @@ class PoolStore:
         at = self._shards.pool(pool.id)
         await _CREATE.run(
             self._shards.execute,
-            {"conf": at.conf, "pools": at.shard.pools, "pool_id": pool.id, "doc": _dump(pool)},
+            {"conf": at.conf, "pools": at.shard.pools, "pool_id": pool.id, "doc": dump(pool)},
         )
 
     async def read(self, pool_id: str, *, also_half_deleted: bool = False) -> Pool:
@@ -93,7 +97,7 @@ class PoolStore:
         if rev is None or doc is None:
             message = "There is no pool with this id."
             raise PoolUnknown(message)
-        return _load(text(doc), revision=int(text(rev)))
+        return load_pool(text(doc), revision=int(text(rev)))
 
     async def edit(self, pool: Pool) -> Pool:
         """Replace the settings of the revision that `pool` carries; return the new revision.
@@ -103,7 +107,7 @@ class PoolStore:
         at = self._shards.pool(pool.id)
         reply = await _EDIT.run(
             self._shards.execute,
-            {"conf": at.conf, "rev": pool.revision, "doc": _dump(pool)},
+            {"conf": at.conf, "orders": at.orders, "rev": pool.revision, "doc": dump(pool)},
         )
         match reply[0]:
             case b"OK":
@@ -124,16 +128,18 @@ class PoolStore:
         return self._shards.all()
 
     async def occupancy(self, pool_id: str) -> Occupancy:
-        """What the pool holds now. O(shelves). Three reads, each exact, not one instant."""
+        """What the pool holds now. Four reads, each exact, not one instant."""
         at = self._shards.pool(pool_id)
         attached = count(await self._shards.execute("HLEN", at.numbers))
         leased = count(await self._shards.execute("ZCARD", at.leased))
+        resting = count(await self._shards.execute("ZCARD", at.free + QUARANTINE))
         totals = mapping(await self._shards.execute("HGETALL", at.stats))
         leases = await self._shards.execute("HGET", at.conf, "fence")
         given = 0 if leases is None else count(leases)
         return Occupancy(
             attached=attached,
             leased=leased,
+            resting=resting,
             totals={
                 # Every lease ever given got a fence; those that were not returned were new.
                 **({"new": given - int(totals.get("returned", 0))} if given else {}),
@@ -155,13 +161,15 @@ class PoolStore:
                 if international == plain_international(row.number):
                     international = ""
                 packed = f"{row.national}\t{international}\t{row.facts}"
-                values += [row.number, row.shelf, packed, row.shelved_at_ms]
+                values += [row.number, row.shelf, row.place, packed, row.shelved_at_ms]
             reply = await _ATTACH.run(
                 self._shards.execute,
                 {
                     "conf": at.conf,
                     "numbers": at.numbers,
                     "shelves": at.shelves,
+                    "places": at.places,
+                    "orders": at.orders,
                     "drained": at.drained,
                     "free": at.free,
                 },
@@ -186,7 +194,9 @@ class PoolStore:
             }
         return found
 
-    async def detach(self, pool_id: str, number: str, *, window_ms: int, force: bool) -> Detached:
+    async def detach(
+        self, pool_id: str, number: str, *, window_ms: int, force: bool, policy: str = ""
+    ) -> Detached:
         """Take a number out; a leased one when its lease ends, or now if forced. Idempotent."""
         at = self._shards.pool(pool_id)
         reply = await _DETACH.run(
@@ -195,9 +205,12 @@ class PoolStore:
                 **at.for_ending(),
                 "given_now": self._shards.clock(),
                 "pool_id": pool_id,
+                "resting": at.resting,
+                "notes": at.notes,
                 "number": number,
                 "window": window_ms,
                 "force": int(force),
+                "policy": policy,
             },
         )
         if reply[0] == b"GONE":
@@ -229,7 +242,7 @@ class PoolStore:
                 AttachedNumber(
                     number=number,
                     shelf=shelf,
-                    draining=state == "draining",
+                    state=state,
                     national=national,
                     international=international or plain_international(number),
                     facts=facts,
@@ -251,6 +264,12 @@ class PoolStore:
             {
                 **at.for_ending(),
                 "pools": at.shard.pools,
+                "resting": at.resting,
+                "notes": at.notes,
+                "places": at.places,
+                "orders": at.orders,
+                "suggested": at.suggested,
+                "policy": packed_policy(pool.settings),
                 "given_now": self._shards.clock(),
                 "pool_id": pool.id,
                 "window": pool.window_ms,
@@ -265,43 +284,3 @@ class PoolStore:
         if reply[0] == b"GONE":
             return [], False
         return [number.decode() for number in reply[1:]], reply[0] == b"MORE"
-
-
-_LISTS = (
-    "destinations",
-    "overflow_numbers",
-    "allowed_origins",
-    "marketing_fields",
-    "traffic_sources",
-)
-
-
-def _dump(pool: Pool) -> bytes:
-    return orjson.dumps(
-        {
-            "id": pool.id,
-            "key": pool.key,
-            "created_at": pool.created_at,
-            "settings": pool.settings,
-        }
-    )
-
-
-def _load(doc: str, *, revision: int) -> Pool:
-    record = orjson.loads(doc)
-    settings = record["settings"]
-    return Pool(
-        id=record["id"],
-        key=record["key"],
-        revision=revision,
-        created_at=record["created_at"],
-        settings=PoolSettings(
-            **{
-                **settings,
-                **{name: tuple(settings[name]) for name in _LISTS},
-                "selection": Selection(settings["selection"]),
-                "format": Format(settings["format"]),
-                "number_type": PoolNumberType(settings["number_type"]),
-            }
-        ),
-    )

@@ -1,7 +1,5 @@
 """Small readers for what Redis replies."""
 
-from collections.abc import Iterator
-
 from dni_allocator.domain.errors import ScriptContractError
 
 
@@ -29,14 +27,19 @@ def mapping(value: object) -> dict[str, str]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
+def scored(value: object) -> list[tuple[str, float]]:
+    """A WITHSCORES reply, flat (RESP2) or pairs (RESP3), in its order."""
+    pairs = value if isinstance(value, list) else []
+    if pairs and not isinstance(pairs[0], list):
+        pairs = [pairs[at : at + 2] for at in range(0, len(pairs), 2)]
+    return [
+        (text(name), score if isinstance(score, float) else float(text(score)))
+        for name, score in pairs
+    ]
+
+
 def count(value: object) -> int:
     """An integer reply, or one that came as text."""
     if isinstance(value, (int, float)):
         return int(value)
     return int(float(text(value)))
-
-
-def rows(values: list[str], *, width: int) -> Iterator[list[str]]:
-    """Cut a flat list into rows."""
-    for start in range(0, len(values), width):
-        yield values[start : start + width]

@@ -9,22 +9,26 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import ValidationError
 
 from dni_allocator.api.auth import opens
-from dni_allocator.api.context import ServicesDep
+from dni_allocator.api.context import Services, ServicesDep
 from dni_allocator.api.errors import MalformedJson, validation_errors
-from dni_allocator.api.routes.pools import CursorQuery, ForceQuery, LimitQuery
-from dni_allocator.api.schemas import (
+from dni_allocator.api.pool_schemas import (
     AttachBody,
     AttachOut,
     DetachOut,
     NumberOut,
     NumberPageOut,
+    QuarantineBody,
+    QuarantineStateOut,
     RejectedOut,
 )
+from dni_allocator.api.routes.pools import CursorQuery, ForceQuery, LimitQuery
 from dni_allocator.domain.errors import InvalidRequest, NumbersRejected, NumberTaken
 from dni_allocator.domain.number import parse_number
 from dni_allocator.services.access import Scope
 from dni_allocator.services.inventory import AttachResult, NumberRow
-from dni_allocator.store.pools import AttachedNumber, Detached
+from dni_allocator.services.quarantine import Rest
+from dni_allocator.store.pools import QUARANTINE, AttachedNumber, Detached
+from dni_allocator.store.shelves import Quarantined
 
 router = APIRouter(prefix="/pools/{pool_id}/numbers", tags=["numbers"])
 admin = Depends(opens(Scope.ADMIN))
@@ -85,7 +89,13 @@ async def list_numbers(
         message = "cursor: not one of ours."
         raise InvalidRequest(message, extra={"errors": [{"field": "cursor", "detail": "unknown"}]})
     found, following = await services.inventory.page(pool_id, cursor=cursor, limit=limit)
-    return NumberPageOut(numbers=[_number_out(each) for each in found], next_cursor=following)
+    rests = await services.quarantine.of(
+        pool_id, [each.number for each in found if each.state == QUARANTINE]
+    )
+    return NumberPageOut(
+        numbers=[_number_out(each, rests.get(each.number)) for each in found],
+        next_cursor=following,
+    )
 
 
 @router.delete("/{number}", summary="Detach a number", dependencies=[admin])
@@ -96,10 +106,50 @@ async def detach_number(
 
     A leased one keeps its visitor and leaves when the lease ends (`draining`), unless forced.
     """
-    pool = await services.pools.read(pool_id)
-    e164 = parse_number(number, country=pool.settings.country).e164
+    e164 = await _e164(services, pool_id, number)
     outcome = await services.inventory.detach(pool_id, e164, force=force)
     return DetachOut(number=e164, state="draining" if outcome is Detached.DRAINING else "detached")
+
+
+@router.put("/{number}/quarantine", summary="Put a number into quarantine", dependencies=[admin])
+async def quarantine_number(
+    pool_id: str, number: str, body: QuarantineBody, services: ServicesDep
+) -> QuarantineStateOut:
+    """Give a number to nobody until then, or until it is called off.
+
+    A leased one keeps its visitor until the lease ends. What is known of its holders answers on.
+    """
+    e164 = await _e164(services, pool_id, number)
+    outcome = await services.quarantine.begin(pool_id, e164, reason=body.reason, until=body.until)
+    return _quarantine_state(e164, outcome)
+
+
+@router.delete("/{number}/quarantine", summary="Call a quarantine off", dependencies=[admin])
+async def acquit_number(pool_id: str, number: str, services: ServicesDep) -> QuarantineStateOut:
+    """Put a number back on its shelf, in the place it had."""
+    e164 = await _e164(services, pool_id, number)
+    return _quarantine_state(e164, await services.quarantine.end(pool_id, e164))
+
+
+@router.post("/{number}/spam", summary="Report a spam call", dependencies=[admin])
+async def report_spam(pool_id: str, number: str, services: ServicesDep) -> QuarantineStateOut:
+    """Count one sign of spam; enough of them within an hour quarantine the number."""
+    e164 = await _e164(services, pool_id, number)
+    outcome, signs = await services.quarantine.spam_sign(pool_id, e164)
+    return _quarantine_state(e164, outcome, signs)
+
+
+async def _e164(services: Services, pool_id: str, number: str) -> str:
+    pool = await services.pools.read(pool_id)
+    return parse_number(number, country=pool.settings.country).e164
+
+
+def _quarantine_state(
+    number: str, outcome: Quarantined, signals: int | None = None
+) -> QuarantineStateOut:
+    return QuarantineStateOut.model_validate(
+        {"number": number, "state": outcome.value, "signals": signals}
+    )
 
 
 async def _body(request: Request, *, all_or_nothing: bool) -> AttachBody:
@@ -136,15 +186,27 @@ def _rejected_out(result: AttachResult, at: int) -> RejectedOut:
     return RejectedOut(position=row.position, number=row.number, code=row.code, detail=row.detail)
 
 
-def _number_out(number: AttachedNumber) -> NumberOut:
+def _number_out(number: AttachedNumber, rest: Rest | None) -> NumberOut:
     leased = number.deadline_ms is not None
-    return NumberOut(
-        number=number.number,
-        national=number.national,
-        international=number.international,
-        state="draining" if number.draining else "leased" if leased else "free",
-        locked_until=None
-        if number.deadline_ms is None
-        else datetime.fromtimestamp(number.deadline_ms / 1000, tz=UTC),
-        facts=orjson.loads(number.facts) if number.facts else {},
+    return NumberOut.model_validate(
+        {
+            "number": number.number,
+            "national": number.national,
+            "international": number.international,
+            "state": number.state or ("leased" if leased else "free"),
+            "locked_until": _moment(number.deadline_ms),
+            "quarantine": None
+            if rest is None
+            else {
+                "reason": rest.reason,
+                "since": _moment(rest.since_ms),
+                "until": _moment(rest.until_ms),
+            },
+            "shelf": number.shelf,
+            "facts": orjson.loads(number.facts) if number.facts else {},
+        }
     )
+
+
+def _moment(ms: int | None) -> datetime | None:
+    return None if ms is None else datetime.fromtimestamp(ms / 1000, tz=UTC)

@@ -1,20 +1,24 @@
 """Pools: make, read, edit, delete."""
 
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 
 from dni_allocator.api.auth import opens
 from dni_allocator.api.context import ServicesDep
-from dni_allocator.api.schemas import (
+from dni_allocator.api.pool_schemas import (
     OccupancyOut,
     PoolCreate,
     PoolEdit,
     PoolFields,
     PoolOut,
     PoolPageOut,
+    SuggestionOut,
+    SuggestionsOut,
 )
+from dni_allocator.domain.conditions import Condition
 from dni_allocator.domain.pool import Occupancy, Pool, PoolSettings
 from dni_allocator.services.access import Scope
 
@@ -65,6 +69,26 @@ async def delete_pool(pool_id: str, services: ServicesDep, *, force: ForceQuery 
     await services.pools.delete(pool_id, force=force)
 
 
+@router.get(
+    "/{pool_id}/suggestions", summary="Destinations to allow, perhaps", dependencies=[reader]
+)
+async def list_suggestions(pool_id: str, services: ServicesDep) -> SuggestionsOut:
+    """List numbers that pages showed lately and the pool does not know.
+
+    They are answered with the original, and never leased: allow those that are yours.
+    """
+    pool = await services.pools.read(pool_id)
+    return SuggestionsOut(
+        suggestions=[
+            SuggestionOut(
+                destination=each.destination,
+                last_seen=datetime.fromtimestamp(each.last_seen_ms / 1000, tz=UTC),
+            )
+            for each in await services.suggestions.of(pool)
+        ]
+    )
+
+
 def pool_out(pool: Pool, occupancy: Occupancy | None = None) -> PoolOut:
     """A pool as the API shows it."""
     return PoolOut.model_validate(
@@ -80,6 +104,7 @@ def pool_out(pool: Pool, occupancy: Occupancy | None = None) -> PoolOut:
                 numbers=occupancy.attached,
                 leased=occupancy.leased,
                 free=occupancy.free,
+                quarantined=occupancy.resting,
                 totals=dict(occupancy.totals),
             ),
         }
@@ -87,8 +112,16 @@ def pool_out(pool: Pool, occupancy: Occupancy | None = None) -> PoolOut:
 
 
 def _values(body: PoolFields, *, only_set: bool = False) -> dict[str, Any]:
-    """The fields of a body as `PoolSettings` wants them: lists as tuples."""
+    """The fields of a body as `PoolSettings` wants them: lists as tuples, conditions as such."""
     return {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in body.model_dump(exclude_unset=only_set).items()
+        name: tuple(_condition(each) if isinstance(each, dict) else each for each in value)
+        if isinstance(value, list)
+        else value
+        # Not `exclude_unset`, which would leave the defaults of conditions out as well.
+        for name, value in body.model_dump().items()
+        if not only_set or name in body.model_fields_set
     }
+
+
+def _condition(told: dict[str, Any]) -> Condition:
+    return Condition(told["field"], told["operator"], tuple(told["values"]))

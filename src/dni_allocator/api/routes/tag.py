@@ -32,12 +32,13 @@ KeyQuery = Annotated[str, Query(min_length=1, max_length=128, description="Publi
 @router.get("/tag.js", summary="The tag, set up", response_class=Response, responses=_SCRIPT_ANSWER)
 async def configured_tag(key: KeyQuery, request: Request, services: ServicesDep) -> Response:
     """Serve the tag with the pool's destinations in front of it; cached for five minutes."""
-    pool = await services.sites.read(key)
+    pools = await services.sites.read(key)
+    destinations = {each.e164: each for pool in pools for each in _destinations(pool)}
     config = TagConfig(
-        key=pool.key,
+        key=key,
         origin=public_origin(request),
-        destinations=tuple(_destinations(pool)),
-        format=pool.settings.format.value,
+        destinations=tuple(destinations.values()),
+        format=pools[0].settings.format.value,
     )
     return Response(
         render(config),

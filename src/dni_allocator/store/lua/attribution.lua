@@ -14,7 +14,7 @@ local given_now = ARGV[1]    -- ms, or empty: Redis TIME
 local number    = ARGV[2]    -- E.164
 
 --@include lib/clock
---@include lib/records
+--@include lib/resting
 
 if redis.call("EXISTS", conf) == 0 then
   return {"GONE"}
@@ -30,7 +30,7 @@ if stored then
     closed_at = redis.call("HGET", visitors .. unpack_holder(holder), "c") or ""
   else
     state = "free"
-    released_at = redis.call("ZSCORE", free .. unpack_number(stored), number) or ""
+    released_at = redis.call("ZSCORE", free .. shelf_of_free(stored), number) or ""
   end
 end
 local reply = {"OK", tostring(now), state, deadline, released_at, closed_at, holder}

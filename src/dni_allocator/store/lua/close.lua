@@ -1,6 +1,6 @@
 -- A page of the visitor closed. If it was the last open one, the lock shortens to
--- min(deadline, now + closed-browser delay); it never lengthens. A page that is not known, or was
--- closed before, changes nothing: late and repeated beacons are harmless.
+-- min(deadline, now + closed-browser delay), not below a minimum hold; it never lengthens. A page
+-- that is not known, or was closed before, changes nothing: late and repeated beacons are harmless.
 -- Replies: {CLOSED, now, deadline}: the last page closed; {OPEN}: others are open;
 --          {NONE}: nothing changed; {STALE}: the pool was edited; {GONE}: no such pool.
 -- Idempotent. O(leases + open pages of the visitor).
@@ -16,10 +16,12 @@ local visitor_id = ARGV[4]              -- id of the visitor
 local page_id    = ARGV[5]              -- id of the page
 local idle       = tonumber(ARGV[6])    -- idle limit, ms
 local delay      = tonumber(ARGV[7])    -- closed-browser delay, ms
+local policy     = ARGV[8]              -- further rules of the pool (lib/policy), or empty
 
 --@include lib/revision
 --@include lib/clock
 --@include lib/records
+--@include lib/policy
 --@include lib/owned
 
 local now = clock(given_now)
@@ -39,7 +41,7 @@ if #own == 0 then
 end
 local latest = 0
 for _, lease in ipairs(own) do
-  local deadline = math.min(lease.deadline, now + delay)
+  local deadline = math.min(lease.deadline, lock_until(now, lease.from, delay))
   redis.call("ZADD", leased, deadline, lease.number)
   redis.call("ZADD", due, "LT", deadline, pool_id)
   latest = math.max(latest, deadline)

@@ -14,10 +14,12 @@ local visitor_id = ARGV[4]              -- id of the visitor
 local page_id    = ARGV[5]              -- id of the page
 local idle       = tonumber(ARGV[6])    -- idle limit, ms
 local window     = tonumber(ARGV[7])    -- attribution window, ms
+local policy     = ARGV[8]              -- further rules of the pool (lib/policy), or empty
 
 --@include lib/revision
 --@include lib/clock
 --@include lib/records
+--@include lib/policy
 --@include lib/pages
 --@include lib/owned
 
@@ -26,11 +28,18 @@ local own = live_leases(now)
 if #own == 0 then
   return {"NONE"}
 end
+-- With several leases the answer is the soonest deadline: until then all is well.
+local soonest = math.huge
 for _, lease in ipairs(own) do
-  redis.call("ZADD", leased, now + idle, lease.number)
-  if now + idle < lease.deadline then
-    redis.call("ZADD", due, "LT", now + idle, pool_id) -- the idle limit was shortened
+  local deadline = lock_until(now, lease.from, idle)
+  redis.call("ZADD", leased, deadline, lease.number)
+  if deadline < lease.deadline then
+    redis.call("ZADD", due, "LT", deadline, pool_id) -- the rules were tightened
   end
+  soonest = math.min(soonest, deadline)
+end
+if provisional > 0 then
+  redis.call("HSET", visitor, "h", "1") -- a tag that beats: its leases are not on trial any more
 end
 open_page(page_id, now)
-return {"OK", tostring(now), tostring(now + idle)}
+return {"OK", tostring(now), tostring(soonest)}

@@ -11,17 +11,21 @@ local stats     = KEYS[6]              -- HASH of counters
 local events    = KEYS[7]              -- STREAM, the outbox of the shard
 local due       = KEYS[8]              -- ZSET pool -> lower bound of its next deadline, ms
 local drained   = KEYS[9]              -- SET of numbers that left when their lease ended
-local free      = KEYS[10]             -- prefix of ZSET number -> released at, ms, by shelf
-local past      = KEYS[11]             -- prefix of LIST of earlier holders, by number
-local visitors  = KEYS[12]             -- prefix of the visitors' hashes
+local resting   = KEYS[10]             -- ZSET number in quarantine -> until, ms
+local notes     = KEYS[11]             -- HASH number in quarantine -> since and why, JSON text
+local free      = KEYS[12]             -- prefix of ZSET number -> released at, ms, by shelf
+local past      = KEYS[13]             -- prefix of LIST of earlier holders, by number
+local visitors  = KEYS[14]             -- prefix of the visitors' hashes
 local given_now = ARGV[1]              -- ms, or empty: Redis TIME
 local pool_id   = ARGV[2]              -- id of the pool
 local number    = ARGV[3]              -- E.164
 local window    = tonumber(ARGV[4])    -- attribution window, ms
 local force     = ARGV[5]              -- "1": end a live lease now
+local policy    = ARGV[6]              -- further rules of the pool (lib/policy), or empty
 
 --@include lib/clock
 --@include lib/ending
+--@include lib/resting
 
 if redis.call("EXISTS", conf) == 0 then
   return {"GONE"}
@@ -32,6 +36,9 @@ if not stored then
 end
 local now = clock(given_now)
 local shelf, _, national, international, facts = unpack_number(stored)
+local lies_on = shelf_of_free(stored)
+redis.call("ZREM", resting, number)
+redis.call("HDEL", notes, number)
 local deadline = redis.call("ZSCORE", leased, number)
 if deadline then
   local fields = {shelf, "draining", national, international, facts}
@@ -46,7 +53,7 @@ if deadline then
   end
   return {"DETACHED"}
 end
-local released_at = redis.call("ZSCORE", free .. shelf, number)
-redis.call("ZREM", free .. shelf, number)
+local released_at = redis.call("ZSCORE", free .. lies_on, number)
+redis.call("ZREM", free .. lies_on, number)
 drop_number(number, shelf, released_at, window)
 return {"DETACHED"}

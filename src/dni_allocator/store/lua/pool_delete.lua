@@ -13,14 +13,20 @@ local events    = KEYS[7]              -- STREAM, the outbox of the shard
 local due       = KEYS[8]              -- ZSET pool -> lower bound of its next deadline, ms
 local drained   = KEYS[9]              -- SET of numbers that left when their lease ended
 local pools     = KEYS[10]             -- SET of the shard's pools
-local free      = KEYS[11]             -- prefix of ZSET number -> released at, ms, by shelf
-local past      = KEYS[12]             -- prefix of LIST of earlier holders, by number
-local visitors  = KEYS[13]             -- prefix of the visitors' hashes
+local resting   = KEYS[11]             -- ZSET number in quarantine -> until, ms
+local notes     = KEYS[12]             -- HASH number in quarantine -> since and why, JSON text
+local places    = KEYS[13]             -- HASH shelf -> its place, JSON text
+local orders    = KEYS[14]             -- HASH destination -> shelves, best first
+local suggested = KEYS[15]             -- ZSET destination unknown to the pool -> last seen, ms
+local free      = KEYS[16]             -- prefix of ZSET number -> released at, ms, by shelf
+local past      = KEYS[17]             -- prefix of LIST of earlier holders, by number
+local visitors  = KEYS[18]             -- prefix of the visitors' hashes
 local given_now = ARGV[1]              -- ms, or empty: Redis TIME
 local pool_id   = ARGV[2]              -- id of the pool
 local window    = tonumber(ARGV[3])    -- attribution window, ms
 local force     = ARGV[4]              -- "1": also with live leases
 local limit     = tonumber(ARGV[5])    -- most numbers to drop in one run
+local policy    = ARGV[6]              -- further rules of the pool (lib/policy), or empty
 
 --@include lib/clock
 --@include lib/ending
@@ -43,13 +49,14 @@ for i = 1, #held, 2 do
   local number = held[i]
   end_lease(number, tostring(math.min(now, tonumber(held[i + 1]))), "pool_deleted", window)
 end
-for _, shelf in ipairs(redis.call("HKEYS", shelves)) do
+local full = redis.call("HKEYS", shelves)
+full[#full + 1] = QUARANTINE
+for _, shelf in ipairs(full) do
   local freed = redis.call("ZPOPMIN", free .. shelf, limit - #reply + 1)
   for i = 1, #freed, 2 do
     redis.call("HDEL", holders, freed[i])
     redis.call("HDEL", numbers, freed[i])
     redis.call("DEL", past .. freed[i])
-    redis.call("HINCRBY", shelves, shelf, -1)
     reply[#reply + 1] = freed[i]
   end
   if #reply > limit then
@@ -63,6 +70,7 @@ if redis.call("ZCARD", leased) > 0 or redis.call("SCARD", drained) > 0 then
   return reply
 end
 redis.call("DEL", conf, holders, numbers, shelves, stats)
+redis.call("DEL", resting, notes, places, orders, suggested)
 redis.call("SREM", pools, pool_id)
 redis.call("ZREM", due, pool_id)
 reply[1] = "DONE"

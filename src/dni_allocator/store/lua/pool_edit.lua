@@ -1,9 +1,10 @@
 -- Replace a pool's settings if nobody else did meanwhile.
 -- Replies: {OK, new revision}; {CONFLICT, present revision}; {GONE}.
 -- A second run of the same edit replies OK: the document is compared. O(1).
-local conf = KEYS[1]    -- HASH of the pool
-local rev  = ARGV[1]    -- revision the edit was made from
-local doc  = ARGV[2]    -- the new settings, JSON text
+local conf   = KEYS[1]    -- HASH of the pool
+local orders = KEYS[2]    -- HASH destination -> shelves, best first: made from the settings
+local rev    = ARGV[1]    -- revision the edit was made from
+local doc    = ARGV[2]    -- the new settings, JSON text
 
 local current = redis.call("HGET", conf, "rev")
 if not current then
@@ -17,4 +18,5 @@ if current ~= rev then
 end
 local new_rev = tostring(tonumber(current) + 1)
 redis.call("HSET", conf, "rev", new_rev, "doc", doc)
+redis.call("DEL", orders)
 return {"OK", new_rev}

@@ -1,5 +1,5 @@
 -- Housekeeping of one pool: end leases whose deadline is past, forget holders whose attribution
--- window is over, and say when there is something to do again.
+-- window is over, end quarantines, and say when there is something to do again.
 -- Replies: {DONE, ended, forgotten, number…}: the numbers have drained and wait for the directory
 --          to hear of it (`drained_forget`); {MORE, …} the same: run again now; {GONE}.
 -- Idempotent. O(limit + shelves).
@@ -12,16 +12,20 @@ local stats     = KEYS[6]              -- HASH of counters
 local events    = KEYS[7]              -- STREAM, the outbox of the shard
 local due       = KEYS[8]              -- ZSET pool -> lower bound of its next deadline, ms
 local drained   = KEYS[9]              -- SET of numbers that left when their lease ended
-local free      = KEYS[10]             -- prefix of ZSET number -> released at, ms, by shelf
-local past      = KEYS[11]             -- prefix of LIST of earlier holders, by number
-local visitors  = KEYS[12]             -- prefix of the visitors' hashes
+local resting   = KEYS[10]             -- ZSET number in quarantine -> until, ms
+local notes     = KEYS[11]             -- HASH number in quarantine -> since and why, JSON text
+local free      = KEYS[12]             -- prefix of ZSET number -> released at, ms, by shelf
+local past      = KEYS[13]             -- prefix of LIST of earlier holders, by number
+local visitors  = KEYS[14]             -- prefix of the visitors' hashes
 local given_now = ARGV[1]              -- ms, or empty: Redis TIME
 local pool_id   = ARGV[2]              -- id of the pool
 local window    = tonumber(ARGV[3])    -- attribution window, ms
 local limit     = tonumber(ARGV[4])    -- most leases to end, and holders to forget, in one run
+local policy    = ARGV[5]              -- further rules of the pool (lib/policy), or empty
 
 --@include lib/clock
 --@include lib/ending
+--@include lib/quarantine
 
 if redis.call("EXISTS", conf) == 0 then
   redis.call("ZREM", due, pool_id)
@@ -33,6 +37,11 @@ local NEVER_LEASED = "1000000"
 local before = redis.call("ZCARD", leased)
 local more = reclaim(now, limit, window)
 local ended = before - redis.call("ZCARD", leased)
+local acquitted = redis.call("ZRANGEBYSCORE", resting, "-inf", now, "LIMIT", 0, limit)
+for _, number in ipairs(acquitted) do
+  end_quarantine(number)
+end
+more = more or #acquitted == limit
 
 -- A holder is forgotten once its end, the score on the shelf, is a window ago. A mark per shelf
 -- says how far that has been done, so that no number is looked at twice.
@@ -67,6 +76,7 @@ if not more then
   for _, shelf in ipairs(redis.call("HKEYS", shelves)) do
     forget(shelf)
   end
+  forget(QUARANTINE)
 end
 local left = redis.call("SRANDMEMBER", drained, limit)
 local reply = {more and "MORE" or "DONE", tostring(ended), tostring(forgotten)}
@@ -80,6 +90,10 @@ local head = redis.call("ZRANGE", leased, 0, 0, "WITHSCORES")
 local wake = next_purge
 if head[1] then
   wake = math.min(wake or math.huge, tonumber(head[2]))
+end
+local rested = redis.call("ZRANGE", resting, 0, 0, "WITHSCORES")
+if rested[1] and rested[2] ~= "inf" then
+  wake = math.min(wake or math.huge, tonumber(rested[2]))
 end
 if #left > 0 then
   wake = now

@@ -1,6 +1,7 @@
 -- The end of a lease: back to its shelf at the instant it ended, with its event.
 --@needs pool_id leased holders numbers shelves stats events due drained free past visitors
 --@include lib/records
+--@include lib/policy
 
 -- Put a former holder before the others in the history of the number: the last eight within the
 -- window. The whole list gets a new TTL, so those who are past the window must leave by hand.
@@ -40,6 +41,9 @@ local function end_lease(number, ended_at, reason, window)
   if not reason then
     local closed_at = redis.call("HGET", visitors .. visitor, "c")
     reason = (closed_at and closed_at ~= "") and "closed" or "idle"
+    if max_age > 0 and tonumber(from) + max_age <= tonumber(ended_at) then
+      reason = "max_age"
+    end
   end
   redis.call("XADD", events, "*", "t", "lease.ended", "p", pool_id, "n", number, "v", visitor,
     "d", destination, "f", fence, "w", ended_at, "s", from, "r", reason, "x", data)
@@ -51,7 +55,7 @@ local function end_lease(number, ended_at, reason, window)
     redis.call("SADD", drained, number)
     redis.call("ZADD", due, "LT", ended_at, pool_id)
   else
-    redis.call("ZADD", free .. shelf, ended_at, number)
+    redis.call("ZADD", free .. (state == QUARANTINE and QUARANTINE or shelf), ended_at, number)
   end
 end
 

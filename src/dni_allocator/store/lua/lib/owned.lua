@@ -9,9 +9,9 @@ local function live_leases(now)
     local deadline = redis.call("ZSCORE", leased, number)
     local packed = deadline and redis.call("HGET", holders, number)
     if packed and tonumber(deadline) > now then
-      local owner, _, _, its_fence = unpack_holder(packed)
+      local owner, _, from, its_fence = unpack_holder(packed)
       if owner == visitor_id and its_fence == fence then
-        own[#own + 1] = {number = number, deadline = tonumber(deadline)}
+        own[#own + 1] = {number = number, deadline = tonumber(deadline), from = tonumber(from)}
       end
     end
   end)

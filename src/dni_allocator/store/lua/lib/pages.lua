@@ -1,6 +1,7 @@
 -- A visitor's open pages: fields `p:<page>` -> last sign of life, ms; `c` -> when the last page
 -- closed, ms, empty while one is open.
 --@needs visitor idle window
+--@include lib/policy
 
 local MOST_PAGES = 64 -- a visitor's record stays small whatever a script on the page does
 local SPARE = 600000   -- ms, how much longer than needed a TTL is set
@@ -26,6 +27,7 @@ end
 -- The TTL only collects garbage: whether a lease lives is decided by its deadline and owner. It is
 -- set longer than needed, so that most signs of life need not write it again.
 local function open_page(page, now, claims)
+  local lifetime = math.max(idle, hold) + window -- no lease may outlive it
   local added
   if claims then
     added = redis.call("HSET", visitor, "p:" .. page, now, "c", "", "l", claims)
@@ -33,11 +35,11 @@ local function open_page(page, now, claims)
     added = redis.call("HSET", visitor, "p:" .. page, now, "c", "")
   end
   if added == 3 then
-    redis.call("PEXPIRE", visitor, idle + window + SPARE)
+    redis.call("PEXPIRE", visitor, lifetime + SPARE)
     return -- a record that was not there before
   end
-  if redis.call("PTTL", visitor) < idle + window then
-    redis.call("PEXPIRE", visitor, idle + window + SPARE)
+  if redis.call("PTTL", visitor) < lifetime then
+    redis.call("PEXPIRE", visitor, lifetime + SPARE)
   end
   if added > 0 and redis.call("HLEN", visitor) > MOST_PAGES then
     prune_pages(now)

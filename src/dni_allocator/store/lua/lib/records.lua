@@ -1,6 +1,6 @@
 -- Packed records. Tab separated; no field but the last may hold a tab (checked at the edge).
 --   holder: visitor, destination, from ms, fence, data (JSON text, kept as it came)
---   number: shelf, state (empty, or `draining`), national, international (empty where it follows
+--   number: shelf, state (empty, `draining` or `quarantined`), national, international (empty where it follows
 --           from the national one), facts (JSON text)
 local function pack_holder(visitor, destination, from, fence, data)
   return visitor .. "\t" .. destination .. "\t" .. from .. "\t" .. fence .. "\t" .. data
@@ -13,3 +13,6 @@ end
 local function unpack_number(packed)
   return string.match(packed, "^([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t(.*)$")
 end
+
+-- State of numbers that are not given to anyone for a while, and the shelf they lie on meanwhile.
+local QUARANTINE = "quarantined"

@@ -1,0 +1,93 @@
+"""Make, edit and delete sites.
+
+The record, what the key opens, and the pools lie in different places, so no step covers all. What
+the key opens comes last when something is given and first when it is taken away. Every process
+remembers what a key opens and is told by the revision of a pool: an edit raises those of the pools
+that it touches.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from dni_allocator.domain.errors import EditConflict, InvalidRequest, PoolUnknown
+from dni_allocator.domain.site import Site
+from dni_allocator.services.ids import new_site_id, new_site_key
+from dni_allocator.store.directory import Directory
+from dni_allocator.store.pools import PoolStore
+from dni_allocator.store.site_records import SiteStore
+
+
+class SiteRecords:
+    """Raises `SiteUnknown`, `StoreUnavailable`, and `InvalidRequest` for a pool it cannot find."""
+
+    def __init__(self, *, sites: SiteStore, pools: PoolStore, directory: Directory) -> None:
+        self._sites = sites
+        self._pools = pools
+        self._directory = directory
+
+    async def create(self, *, name: str, pool_ids: tuple[str, ...]) -> Site:
+        """Make a site with a key of its own."""
+        site = Site(
+            id=new_site_id(),
+            key=new_site_key(),
+            name=name,
+            pool_ids=await self._checked(pool_ids),
+            created_at=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        )
+        await self._sites.put(site)
+        await self._directory.bind_key(site.key, *site.pool_ids, site_id=site.id)
+        return site
+
+    async def read(self, site_id: str) -> Site:
+        """Read one site."""
+        return await self._sites.read(site_id)
+
+    async def all(self) -> list[Site]:
+        """All sites, oldest first."""
+        return await self._sites.all()
+
+    async def edit(
+        self, site_id: str, *, name: str | None, pool_ids: tuple[str, ...] | None
+    ) -> Site:
+        """Change what is given. Leases in a pool that left the site run out by themselves."""
+        site = await self._sites.read(site_id)
+        edited = replace(
+            site,
+            name=site.name if name is None else name,
+            pool_ids=site.pool_ids if pool_ids is None else await self._checked(pool_ids),
+        )
+        await self._sites.put(edited)
+        if edited.pool_ids != site.pool_ids:
+            await self._directory.bind_key(site.key, *edited.pool_ids, site_id=site.id)
+            await self._tell_processes({*site.pool_ids, *edited.pool_ids})
+        return edited
+
+    async def delete(self, site_id: str) -> None:
+        """Delete a site; its key opens nothing any more. The pools stay."""
+        site = await self._sites.read(site_id)
+        await self._directory.unbind_key(site.key)
+        await self._tell_processes(site.pool_ids)
+        await self._sites.delete(site_id)
+
+    async def _checked(self, pool_ids: Iterable[str]) -> tuple[str, ...]:
+        """The pools, each once and in their order."""
+        known = tuple(dict.fromkeys(pool_ids))
+        for position, pool_id in enumerate(known):
+            try:
+                await self._pools.read(pool_id)
+            except PoolUnknown as error:
+                detail = "There is no pool with this id."
+                message = f"pools.{position}: {detail}"
+                errors = [{"field": f"pools.{position}", "detail": detail}]
+                raise InvalidRequest(message, extra={"errors": errors}) from error
+        return known
+
+    async def _tell_processes(self, pool_ids: Iterable[str]) -> None:
+        """Raise the pools' revisions: whoever remembers them reads anew what the key opens."""
+        for pool_id in pool_ids:
+            try:
+                await self._pools.edit(await self._pools.read(pool_id))
+            except (PoolUnknown, EditConflict):
+                # Gone, or edited by somebody else this moment: they will be read anew either way.
+                continue

@@ -1,0 +1,39 @@
+-- One more sign that a number draws spam calls; enough of them within the hour quarantine it.
+-- Replies: {COUNTED, signs so far}; {QUARANTINED, signs}; {AT_END, signs}; {ABSENT}: not in this pool; {GONE}.
+-- Safe to repeat, not idempotent: a second run counts once more, which at worst rests a number
+-- early. O(log numbers).
+local conf      = KEYS[1]              -- HASH of the pool
+local leased    = KEYS[2]              -- ZSET number -> deadline, ms
+local numbers   = KEYS[3]              -- HASH number -> packed number
+local resting   = KEYS[4]              -- ZSET number in quarantine -> until, ms
+local notes     = KEYS[5]              -- HASH number in quarantine -> since and why, JSON text
+local due       = KEYS[6]              -- ZSET pool -> lower bound of its next deadline, ms
+local signs     = KEYS[7]              -- STRING: signs within the hour
+local free      = KEYS[8]              -- prefix of ZSET number -> released at, ms, by shelf
+local pool_id   = ARGV[1]              -- id of the pool
+local number    = ARGV[2]              -- E.164
+local ends_at   = ARGV[3]              -- ms: end of a quarantine that begins now
+local note      = ARGV[4]              -- since and why, JSON text
+local enough    = tonumber(ARGV[5])    -- signs that quarantine it
+
+--@include lib/quarantine
+
+local HOUR = 3600000 -- ms
+
+if redis.call("EXISTS", conf) == 0 then
+  return {"GONE"}
+end
+local stored = redis.call("HGET", numbers, number)
+if not stored then
+  return {"ABSENT"}
+end
+local count = redis.call("INCR", signs)
+if count == 1 then
+  redis.call("PEXPIRE", signs, HOUR)
+end
+local _, state = unpack_number(stored)
+if count < enough or state ~= "" then
+  return {"COUNTED", tostring(count)}
+end
+begin_quarantine(number, stored, ends_at, note)
+return {redis.call("ZSCORE", leased, number) and "AT_END" or "QUARANTINED", tostring(count)}
