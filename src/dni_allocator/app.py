@@ -21,6 +21,7 @@ from dni_allocator.api.openapi import describe
 from dni_allocator.api.routes import (
     assigning,
     attribution,
+    events,
     explain,
     health,
     numbers,
@@ -30,11 +31,14 @@ from dni_allocator.api.routes import (
     webhooks,
 )
 from dni_allocator.domain.errors import BodyTooLarge, ConfigurationError, StoreUnavailable
-from dni_allocator.metrics import Metrics
+from dni_allocator.domain.webhook import Verdict
+from dni_allocator.metrics import Metrics, OutboxGauges
 from dni_allocator.services.access import Access
 from dni_allocator.services.allocation import Allocation
 from dni_allocator.services.attribution import AttributionService
+from dni_allocator.services.deliveries import Deliveries
 from dni_allocator.services.endpoints import Endpoints
+from dni_allocator.services.event_feed import EventFeed
 from dni_allocator.services.explaining import Explainer
 from dni_allocator.services.health import Health
 from dni_allocator.services.inventory import Inventory
@@ -49,6 +53,7 @@ from dni_allocator.settings import Settings
 from dni_allocator.store.connection import Connection
 from dni_allocator.store.directory import Directory
 from dni_allocator.store.endpoints import Endpoints as EndpointStore
+from dni_allocator.store.event_log import EventLog
 from dni_allocator.store.explaining import Explaining
 from dni_allocator.store.leases import LeaseStore
 from dni_allocator.store.outbox import Outbox, Presence
@@ -60,6 +65,7 @@ from dni_allocator.store.site_records import SiteStore
 from dni_allocator.store.suggestions import SuggestionStore
 from dni_allocator.webhooks.forwarder import Forwarder
 from dni_allocator.webhooks.guard import parse_networks
+from dni_allocator.webhooks.housekeeping import Housekeeping, Outboxes
 from dni_allocator.webhooks.ports import Attempt
 from dni_allocator.webhooks.transport import HttpTransport
 
@@ -101,6 +107,8 @@ class App:
             settings.redis_url, timeout_s=settings.redis_timeout_s, admit=self._admit
         )
         self._prepared = False
+        # Of `try_out` only: the forwarder has connections of its own.
+        self._transport = HttpTransport(allowed=self._allowed)
         self.metrics = Metrics(version=__version__)
         # Scripts of the hot path share one connection; bulky administration has a pool of its own,
         # so that an import of numbers delays no page.
@@ -162,6 +170,8 @@ class App:
             tasks.append(asyncio.create_task(self.sweeper().run(stop)))
         if self._options.forwarder:
             tasks.append(asyncio.create_task(self._forward(stop)))
+        elif self._options.sweeper:
+            tasks.append(asyncio.create_task(self._housekeeping().run(stop)))
         try:
             yield
         finally:
@@ -169,6 +179,7 @@ class App:
             for outcome in await asyncio.gather(*tasks, return_exceptions=True):
                 if isinstance(outcome, Exception):
                     log.error("background.failed", exc_info=outcome)
+            await self._transport.close()
             await self._connection.close()
 
     async def check(self) -> None:
@@ -179,6 +190,20 @@ class App:
         async with Connection(self._settings.redis_url or "") as connection:
             await check_layout(connection.execute, shards=self._settings.shards)
 
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Services]:
+        """The services without any work in the background, for a command that looks.
+
+        Raises `ConfigurationError`, `StoreUnavailable`.
+        """
+        try:
+            await check_layout(self._connection.execute, shards=self._settings.shards)
+            self._prepared = True
+            yield self.services
+        finally:
+            await self._transport.close()
+            await self._connection.close()
+
     async def forward(self, stop: asyncio.Event) -> None:
         """Run only the forwarder, for `dni-allocator forward`."""
         await self._keep_preparing(stop)
@@ -187,18 +212,43 @@ class App:
 
     async def _forward(self, stop: asyncio.Event) -> None:
         async with HttpTransport(allowed=self._allowed) as transport:
-            shards = range(self._settings.shards)
             forwarder = Forwarder(
-                outboxes=[Outbox(self._execute, shard=shard) for shard in shards],
-                endpoints=EndpointStore(self._execute, shards=self._settings.shards),
+                outboxes=self._outboxes(),
+                endpoints=self._endpoint_store(),
                 presence=Presence(self._execute),
                 transport=transport,
                 observe=self._observe,
+                housekeeping=self._housekeeping(),
             )
             await forwarder.run(stop)
 
+    def _housekeeping(self) -> Housekeeping:
+        return Housekeeping(
+            outboxes=self._outboxes(),
+            endpoints=self._endpoint_store(),
+            cap_bytes=self._settings.outbox_max_mb * 1024 * 1024,
+            observe=self._measured,
+        )
+
+    def _outboxes(self) -> list[Outbox]:
+        return [Outbox(self._execute, shard=shard) for shard in range(self._settings.shards)]
+
+    def _endpoint_store(self) -> EndpointStore:
+        return EndpointStore(self._execute, shards=self._settings.shards)
+
     def _observe(self, attempt: Attempt) -> None:
         self.metrics.deliveries[attempt.endpoint_id, attempt.verdict.value] += 1
+        if attempt.verdict is Verdict.TAKEN:
+            self.metrics.delivered[(attempt.endpoint_id,)] += attempt.events
+
+    def _measured(self, seen: Outboxes) -> None:
+        self.metrics.outbox = OutboxGauges(
+            entries=seen.entries,
+            bytes=seen.bytes,
+            cap_bytes=seen.cap_bytes,
+            lost=seen.lost,
+            oldest_unread_ms=seen.oldest_unread_ms,
+        )
 
     def _admit(self) -> None:
         """Refuse the store until its layout was compared with the settings."""
@@ -240,6 +290,7 @@ class App:
         shelves = ShelfStore(self._bulk)
         shelving = Shelving(shelves=shelves, pools=self._pools)
         suggestions = Suggestions(SuggestionStore(self._bulk))
+        logs = [EventLog(self._execute, shard=shard) for shard in range(self._settings.shards)]
         return Services(
             access=Access(SecretStore(self._connection.pipelined)),
             allocation=Allocation(
@@ -251,7 +302,14 @@ class App:
             attribution=AttributionService(
                 directory=self._directory, pools=self._pools, leases=self._leases
             ),
-            endpoints=Endpoints(EndpointStore(self._execute, shards=self._settings.shards)),
+            deliveries=Deliveries(
+                endpoints=self._endpoint_store(),
+                logs=logs,
+                outboxes=self._outboxes(),
+                transport=self._transport,
+            ),
+            endpoints=Endpoints(self._endpoint_store()),
+            event_feed=EventFeed(logs),
             health=Health(self._connection.pipelined),
             inventory=Inventory(pools=self._pools, directory=self._directory),
             pools=Pools(pools=self._pools, directory=self._directory, shelving=shelving),
@@ -281,7 +339,9 @@ class App:
         api.state.public_url = self._settings.public_url
         api.state.metrics = self.metrics
         errors.install(api)
-        for room in (health, assigning, sites, pools, explain, numbers, attribution, webhooks, tag):
+        for room in (
+            health, assigning, sites, pools, explain, numbers, attribution, webhooks, events, tag,
+        ):  # fmt: skip
             api.include_router(room.router)
         describe(api)
         return api

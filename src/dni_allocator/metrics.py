@@ -5,9 +5,11 @@ library's own counters and their locks); the library writes them out when somebo
 process, one event loop: nothing else writes here. Never a number or a visitor as a label.
 """
 
+import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -46,6 +48,17 @@ class Durations:
         return family
 
 
+@dataclass(frozen=True, slots=True)
+class OutboxGauges:
+    """The outbox of all shards. `oldest_unread_ms`: since 1970; None: nobody waits."""
+
+    entries: int
+    bytes: int
+    cap_bytes: int
+    lost: int
+    oldest_unread_ms: int | None
+
+
 class Metrics:
     """The counters of one process. Keys are label values, in the order of the comments."""
 
@@ -56,6 +69,10 @@ class Metrics:
         """(call of the tag, outcome: `ok`, `gone` or the code of a problem)."""
         self.deliveries: Counter[tuple[str, str]] = Counter()
         """(webhook endpoint, verdict) of each delivery attempt."""
+        self.delivered: Counter[tuple[str]] = Counter()
+        """(webhook endpoint) of each event that was taken."""
+        self.outbox: OutboxGauges | None = None
+        """As this process last measured it; None: not yet."""
         self.swept = 0
         self.assign_durations = Durations()
         self._version = version
@@ -83,6 +100,10 @@ class Metrics:
             ("endpoint", "verdict"),
             self.deliveries,
         )
+        yield _counter(
+            "dni_webhook_events", "Events taken by endpoints.", ("endpoint",), self.delivered
+        )
+        yield from self._outbox_families()
         swept = CounterMetricFamily("dni_leases_swept", "Leases ended by this process' sweeper.")
         swept.add_metric([], self.swept)
         yield swept
@@ -92,6 +113,27 @@ class Metrics:
         info = GaugeMetricFamily("dni_build_info", "The running version.", labels=["version"])
         info.add_metric([self._version], 1)
         yield info
+
+    def _outbox_families(self) -> Iterator[Metric]:
+        seen = self.outbox
+        if seen is None:
+            return
+        lag_s = 0.0
+        if seen.oldest_unread_ms is not None:
+            lag_s = max(0.0, time.time() - seen.oldest_unread_ms / 1000)
+        yield GaugeMetricFamily("dni_outbox_entries", "Events in the outbox.", seen.entries)
+        yield GaugeMetricFamily("dni_outbox_bytes", "Memory of the outbox.", seen.bytes)
+        yield GaugeMetricFamily(
+            "dni_outbox_cap_bytes", "Where the oldest events are dropped.", seen.cap_bytes
+        )
+        yield GaugeMetricFamily(
+            "dni_outbox_lag_seconds", "Age of the oldest event an endpoint has yet to take.", lag_s
+        )
+        lost = CounterMetricFamily(
+            "dni_outbox_lost", "Events the cap dropped before an active endpoint had them."
+        )
+        lost.add_metric([], seen.lost)
+        yield lost
 
 
 def _counter(

@@ -55,6 +55,10 @@ class Settings(BaseSettings):
         default="",
         description="Subnets webhooks may reach though they are not public, comma separated.",
     )
+    outbox_max_mb: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=2048,
+        description="Most memory the outboxes may take together, MB; then the oldest are dropped.",
+    )
     log_format: Literal["console", "json"] = Field(
         default="console", description="Lines for people or for machines."
     )

@@ -15,6 +15,7 @@ import pytest
 from dni_allocator import __version__
 from dni_allocator.api import errors as api_errors
 from dni_allocator.domain import errors as domain_errors
+from dni_allocator.domain.catalogue import KINDS
 from dni_allocator.domain.errors import DniError
 from dni_allocator.domain.events import Event, from_entry
 from dni_allocator.domain.lease import Reason
@@ -152,7 +153,8 @@ def test_every_key_is_in_the_table_of_keys() -> None:
         *(text for text in astuple(PoolKeys.of(shard, "<pool>"))[2:] if isinstance(text, str)),
         *(shard.events, shard.pools, shard.due, shard.cursors),
         *(shard.forwarder_lock(one), shard.retries(one), shard.dead_letters(one)),
-        *(shard.parked(one), keys.number_directory("<number>"), keys.site_key_directory("<")),
+        *(shard.parked(one), shard.health(one), shard.attempts(one), shard.failures(one)),
+        *(shard.tally, keys.number_directory("<number>"), keys.site_key_directory("<")),
         *(keys.META, keys.ADMIN_KEYS, keys.WEBHOOKS, keys.SITES, keys.FORWARDERS),
     }
     documented = [cell.replace("{s<n>}", "{s0}") for cell in first_cells(read("docs/redis.md"))]
@@ -169,7 +171,7 @@ def test_the_retry_table_is_the_schedule() -> None:
     assert [int(count) * seconds[unit] for count, unit in rows] == list(RETRY_DELAYS_S[1:])
 
 
-@pytest.mark.parametrize("event_type", ["number.assigned", "lease.ended"])
+@pytest.mark.parametrize("event_type", sorted(KINDS))
 def test_example_events_have_the_shape_that_is_sent(event_type: str) -> None:
     """A receiver written from the example reads the real thing."""
     block = re.search(
@@ -179,17 +181,20 @@ def test_example_events_have_the_shape_that_is_sent(event_type: str) -> None:
     example = json.loads(block[1])
 
     data = example["data"]
+    captured = {name: data[name] for name in ("url", "referrer", "fields") if data.get(name)}
     entry = {
         "t": event_type,
-        "p": data["pool_id"],
-        "n": data["number"],
-        "v": data["visitor_id"],
-        "d": data["destination"],
-        "f": data["lease_id"].rpartition("_")[2],
+        "p": data.get("pool_id", ""),
+        "n": data.get("number", ""),
+        "v": data.get("visitor_id", ""),
+        "d": data.get("destination", ""),
+        "f": data.get("lease_id", "").rpartition("_")[2],
         "w": milliseconds(example["timestamp"]),
-        "r": data["reason"],
-        "x": json.dumps({name: data[name] for name in ("url", "referrer", "fields") if data[name]}),
+        "r": data.get("reason", ""),
+        "x": json.dumps(captured),
     }
+    if "endpoint_id" in data:
+        entry["endpoint_id"] = data["endpoint_id"]
     if "started_at" in data:
         entry["s"] = milliseconds(data["started_at"])
     shard, _, entry_id = data["event_id"].removeprefix("evt_s").partition("_")

@@ -10,6 +10,7 @@ from dni_allocator.domain.errors import EditConflict, EndpointUnknown
 from dni_allocator.domain.webhook import Endpoint
 from dni_allocator.store.connection import Connection
 from dni_allocator.store.endpoints import Endpoints
+from dni_allocator.store.event_log import EventLog
 from dni_allocator.store.keys import FORWARDERS, WEBHOOKS, ShardKeys
 from dni_allocator.store.outbox import Outbox, Presence
 
@@ -306,7 +307,7 @@ async def test_a_dead_letter_says_why_and_is_kept_for_a_while(
     clock.ms += 1_000
     await outbox.settle("whe_a", token="t", settlements=dead)
 
-    letters = await outbox.dead_letters("whe_a")
+    letters = await EventLog(connection.execute, shard=0).dead_letters("whe_a")
     kept_now = await outbox.forget_dead_letters("whe_a", keep_for_ms=1_001)
     forgotten = await outbox.forget_dead_letters("whe_a", keep_for_ms=1_000)
 
@@ -314,7 +315,7 @@ async def test_a_dead_letter_says_why_and_is_kept_for_a_while(
         (entry("1-0", attempts=10), NOW, "500")
     ]
     assert (kept_now, forgotten) == (0, 1)
-    assert await outbox.dead_letters("whe_a") == []
+    assert await EventLog(connection.execute, shard=0).dead_letters("whe_a") == []
     assert await connection.execute("EXISTS", KEYS.parked("whe_a"), KEYS.retries("whe_a")) == 0
 
 
@@ -349,7 +350,7 @@ async def test_a_forwarder_that_lost_its_lock_moves_nothing(
 
     assert not settled
     assert await position(connection) == b"0-0"
-    assert await outbox.dead_letters("whe_a") == []
+    assert await EventLog(connection.execute, shard=0).dead_letters("whe_a") == []
 
 
 async def test_a_deleted_endpoint_is_not_brought_back_by_a_settlement(

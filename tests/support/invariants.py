@@ -17,8 +17,8 @@ _KNOWN_KEYS = re.compile(
     r"dni:(?:meta|admin-keys|webhooks|forwarders|sites)"
     r"|dni:key:[\x21-\x7e]+"
     r"|dni:number:\+\d+"
-    r"|dni:\{s\d+\}:(?:events|pools|due|cursors)"
-    r"|dni:\{s\d+\}:fwd:whe_\w+:(?:lock|retries|dead|parked)"
+    r"|dni:\{s\d+\}:(?:events|pools|due|cursors|tally)"
+    r"|dni:\{s\d+\}:fwd:whe_\w+:(?:lock|retries|dead|parked|health|attempts|failures)"
     rf"|{_POOL}(?:conf|numbers|shelves|leased|holders|drained|stats)"
     rf"|{_POOL.replace('P<pool>', 'P<d>')}(?:places|orders|resting|notes|suggested)"
     # New leases of a visitor and of a network, live leases of a network, signs of spam.

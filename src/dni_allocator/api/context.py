@@ -8,7 +8,9 @@ from fastapi import Depends, Request
 from dni_allocator.services.access import Access
 from dni_allocator.services.allocation import Allocation
 from dni_allocator.services.attribution import AttributionService
+from dni_allocator.services.deliveries import Deliveries
 from dni_allocator.services.endpoints import Endpoints
+from dni_allocator.services.event_feed import EventFeed
 from dni_allocator.services.explaining import Explainer
 from dni_allocator.services.health import Health
 from dni_allocator.services.inventory import Inventory
@@ -26,7 +28,9 @@ class Services:
     access: Access
     allocation: Allocation
     attribution: AttributionService
+    deliveries: Deliveries
     endpoints: Endpoints
+    event_feed: EventFeed
     health: Health
     inventory: Inventory
     pools: Pools

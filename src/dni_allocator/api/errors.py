@@ -37,6 +37,7 @@ STATUS_OF: Mapping[str, int] = {
     "number-taken": 409,
     "numbers-rejected": 422,
     "site-unknown": 404,
+    "cursor-expired": 410,
     "body-too-large": 413,
     "rate-limited": 429,
     "store-unavailable": 503,

@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 from dni_allocator.api.backend_schemas import BulkRowBody
 from dni_allocator.api.pool_schemas import AttachBody
 from dni_allocator.api.schemas import AssignBody, AssignOut, HeartbeatOut, PageBody, ProblemOut
+from dni_allocator.domain.catalogue import KINDS, Kind
 
 _SUMMARY = (
     "Give each website visitor a phone number of their own, and know who it was when it rings."
@@ -30,6 +31,7 @@ _TAGS = [
     {"name": "pools", "description": "Pools and their settings."},
     {"name": "numbers", "description": "The numbers of a pool."},
     {"name": "webhooks", "description": "Where events go."},
+    {"name": "events", "description": "Events for those who fetch them."},
     {"name": "operations", "description": "For orchestrators."},
 ]
 
@@ -62,6 +64,7 @@ def _completed(schema: dict[str, Any]) -> dict[str, Any]:
     schema["info"]["license"] = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
     schema["tags"] = _TAGS
     schema["paths"] = {**_tag_facing(), **schema["paths"]}
+    schema["webhooks"] = {kind.type: _delivery(kind) for kind in KINDS.values()}
     for operations in schema["paths"].values():
         for operation in operations.values():
             _add_problems(operation)
@@ -78,6 +81,40 @@ def _add_problems(operation: dict[str, Any]) -> None:
             "application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemOut"}}
         },
     }
+
+
+def _delivery(kind: Kind) -> dict[str, Any]:
+    """One type of event, as its receiver sees it."""
+    return {
+        "post": {
+            "tags": ["webhooks"],
+            "summary": kind.summary,
+            "operationId": f"{kind.type}.v{kind.version}",
+            "parameters": [
+                {"name": name, "in": "header", "required": True, "schema": {"type": "string"},
+                 "description": meaning}
+                for name, meaning in _SIGNING_HEADERS.items()
+            ],
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "application/json": {
+                        "schema": {
+                            name: each for name, each in kind.schema().items() if name != "$schema"
+                        }
+                    }
+                },
+            },
+            "responses": {"2XX": {"description": "Taken; anything else is tried again."}},
+        }
+    }  # fmt: skip
+
+
+_SIGNING_HEADERS = {
+    "webhook-id": "The same for all attempts: store by it.",
+    "webhook-timestamp": "Seconds since 1970, of this attempt.",
+    "webhook-signature": "`v1,` (HMAC-SHA256) or `v1a,` (ed25519) and base64, space separated.",
+}
 
 
 def _tag_facing() -> dict[str, Any]:

@@ -169,47 +169,6 @@ class ProblemOut(BaseModel):
     code: str
 
 
-class EndpointCreate(AdminBody):
-    """`POST /webhooks`."""
-
-    url: Annotated[str, StringConstraints(min_length=1, max_length=2048)]
-    secret: Annotated[str, StringConstraints(max_length=200)] | None = Field(
-        default=None, description="`whsec_` and 24 to 64 bytes in base64; left out: one is made."
-    )
-    event_types: Annotated[list[FieldName], Field(max_length=50)] = Field(
-        default_factory=list, description="Types to send; empty: all."
-    )
-    description: Annotated[str, StringConstraints(max_length=500)] = ""
-    start: Literal["now", "oldest"] = Field(
-        default="now", description="`oldest`: first of all what is still kept from before."
-    )
-
-
-class EndpointEdit(AdminBody):
-    """`PATCH /webhooks/{id}`."""
-
-    state: Literal["active", "disabled"]
-
-
-class EndpointOut(BaseModel):
-    """A webhook endpoint."""
-
-    id: str
-    url: str
-    secret: str
-    event_types: list[str]
-    description: str
-    state: Literal["active", "disabled"]
-    disabled_reason: str | None
-    created_at: datetime
-
-
-class EndpointsOut(BaseModel):
-    """All webhook endpoints."""
-
-    webhooks: list[EndpointOut]
-
-
 class IntegrationOut(BaseModel):
     """How to put the tag on a site."""
 

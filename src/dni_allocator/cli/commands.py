@@ -14,6 +14,8 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(help="Secret keys.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
+events_app = typer.Typer(help="Events.", no_args_is_help=True)
+app.add_typer(events_app, name="events")
 
 NoForwarder = Annotated[
     bool, typer.Option("--no-forwarder", help="Leave deliveries to `dni-allocator forward`.")
@@ -106,3 +108,28 @@ def replace_admin() -> None:
     from dni_allocator.cli.running import replace_admin_key
 
     replace_admin_key()
+
+
+@events_app.command("tail")
+def tail(
+    *,
+    oldest: Annotated[
+        bool, typer.Option("--oldest", help="Begin with the oldest that is still kept.")
+    ] = False,
+    event_type: Annotated[
+        list[str] | None, typer.Option("--type", help="Only these types.")
+    ] = None,
+    pool: Annotated[list[str] | None, typer.Option(help="Only of these pools.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON document a line, as endpoints get it.")
+    ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow/--no-follow", help="Go on until Ctrl-C.")
+    ] = True,
+) -> None:
+    """Watch events as they happen."""
+    from dni_allocator.cli.tailing import run_tail
+
+    run_tail(
+        oldest=oldest, types=event_type or [], pools=pool or [], as_json=as_json, follow=follow
+    )

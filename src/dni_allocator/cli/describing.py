@@ -1,11 +1,13 @@
-"""Write `openapi.yaml`, or check that the committed one is fresh."""
+"""Write `openapi.yaml` and the schemas of events, or check that the committed ones are fresh."""
 
+import json
 from pathlib import Path
 
 import typer
 import yaml
 
 from dni_allocator.app import App
+from dni_allocator.domain.catalogue import KINDS
 from dni_allocator.settings import Settings
 
 
@@ -17,15 +19,30 @@ class _Plain(yaml.SafeDumper):
 
 
 def describe(path: Path, *, check: bool) -> int:
-    """Write the description to `path`; with `check` only compare. Return the exit status."""
+    """Write the description to `path` and the schemas of events to `docs/schemas` beside it.
+
+    With `check` only compare. Return the exit status.
+    """
     app = App(Settings(redis_url="redis://localhost"))
-    text = yaml.dump(
-        app.api.openapi(), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=100
-    )
+    wanted = {
+        path: yaml.dump(
+            app.api.openapi(), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=100
+        )
+    }
+    folder = path.parent / "docs" / "schemas"
+    for kind in KINDS.values():
+        text = json.dumps(kind.schema(), indent=2, ensure_ascii=False) + "\n"
+        wanted[folder / kind.file_name] = text
+    stale = [
+        file
+        for file, text in wanted.items()
+        if not file.is_file() or file.read_text("utf-8") != text
+    ]
     if not check:
-        path.write_text(text, "utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, text in wanted.items():
+            file.write_text(text, "utf-8")
         return 0
-    if path.is_file() and path.read_text("utf-8") == text:
-        return 0
-    typer.echo(f"{path} is not what the code describes; run: make openapi", err=True)
-    return 1
+    for file in stale:
+        typer.echo(f"{file} is not what the code describes; run: make openapi", err=True)
+    return 1 if stale else 0

@@ -29,7 +29,7 @@ REQUESTS_FINISH_WITHIN_S = 20
 
 def run_service(*, forwarder: bool) -> None:
     """Serve until told to stop."""
-    with _store() as settings:
+    with store() as settings:
         app = App(settings, Options(forwarder=forwarder, announce=announce_key))
         _check(app)
         spare_the_collector()
@@ -85,7 +85,7 @@ def server(settings: Settings, app: App) -> DrainingServer:
 
 def run_forwarder() -> None:
     """Forward until told to stop."""
-    with _store() as settings:
+    with store() as settings:
         app = App(settings, Options(announce=announce_key))
         _check(app)
         asyncio.run(_until_told(app.forward))
@@ -113,7 +113,7 @@ def replace_admin_key() -> None:
         async with Connection(settings.redis_url or "") as connection:
             return await Access(SecretStore(connection.execute)).replace_admin_key()
 
-    with _store() as settings:
+    with store() as settings:
         typer.echo(asyncio.run(replace(settings)))
 
 
@@ -124,7 +124,7 @@ def announce_key(key: str) -> None:
 
 
 @contextmanager
-def _store() -> Iterator[Settings]:
+def store() -> Iterator[Settings]:
     """The settings with a store behind them: the named one, else the embedded server."""
     settings = load_settings()
     configure_logging(style=settings.log_format, level=settings.log_level)

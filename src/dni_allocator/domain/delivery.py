@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from dni_allocator.domain.events import Event, from_entry
+from dni_allocator.domain.events import Event, event_id, from_entry
 
 Outcome = Literal["taken", "retry", "dead"]
+Heard = Literal["", "taken", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,11 @@ class Entry:
     shard: int
     fields: Mapping[str, str]
     attempts: int = 0
+
+    @property
+    def event_id(self) -> str:
+        """The id of the event in it."""
+        return event_id(self.shard, self.id)
 
     @property
     def event(self) -> Event:
@@ -47,6 +53,39 @@ class Settlement:
     outcome: Outcome
     delay_ms: int = 0
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedAttempt:
+    """One attempt as the log keeps it.
+
+    `at_ms` is ms since 1970, `took_ms` how long it took. `events` counts those in the request,
+    `event_id` is the first. `status` is None when nothing came back; `failure` then says why.
+    The heads are header names and values; secrets of the operator's are left out.
+    """
+
+    at_ms: int
+    message_id: str
+    event_id: str
+    events: int
+    attempt: int
+    verdict: str
+    status: int | None
+    failure: str
+    took_ms: int
+    request: Mapping[str, str]
+    response: Mapping[str, str]
+    excerpt: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxSize:
+    """How much one shard's outbox holds. `lost`: entries the cap has ever dropped unread."""
+
+    entries: int
+    bytes: int
+    lost: int
+    oldest_unread_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,13 @@ class SiteUnknown(DniError):
     title = "Unknown site"
 
 
+class CursorExpired(DniError):
+    """What came behind a cursor was trimmed: its holder has missed events."""
+
+    code = "cursor-expired"
+    title = "The cursor is too old"
+
+
 class StoreUnavailable(DniError):
     """Redis/Valkey cannot be reached, is too slow, or refuses writes. Try again later."""
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from dni_allocator.domain.catalogue import KINDS
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _KNOWN: Final = frozenset("tpnvdfwsrx")
 
@@ -51,7 +53,8 @@ class Event:
         """The body to send, as JSON can carry it: `type`, `timestamp` and `data`.
 
         Equal for equal events, so every attempt sends the same bytes. The shape is that of
-        Standard Webhooks, https://github.com/standard-webhooks/standard-webhooks (spec).
+        Standard Webhooks, https://github.com/standard-webhooks/standard-webhooks (spec). Of a type
+        in `domain.catalogue` the fields that stand there, of another one all there are.
         """
         data: dict[str, object] = {
             "event_id": self.id,
@@ -71,6 +74,10 @@ class Event:
         data["fields"] = dict(self.fields)
         for name, value in self.extra.items():
             data.setdefault(name, value)
+        kind = KINDS.get(self.type)
+        if kind is not None:
+            shown = {"event_id": self.id}
+            data = shown | {name: data.get(name) for name in kind.data if name != "event_id"}
         return {"type": self.type, "timestamp": iso_utc(self.occurred_ms), "data": data}
 
 

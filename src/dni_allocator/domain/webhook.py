@@ -15,6 +15,13 @@ from dni_allocator.domain.errors import InvalidRequest
 
 State = Literal["active", "disabled"]
 Start = Literal["now", "oldest"]
+Body = Literal["single", "json", "ndjson"]
+"""One event a request; or up to 500 as a JSON array, or as lines of JSON."""
+
+LARGEST_BATCH: Final = 500
+
+DISABLE_AFTER_MS: Final = 5 * 24 * 3600 * 1000
+"""An endpoint of which every attempt failed for so long is disabled (Svix: 120 h)."""
 
 RETRY_DELAYS_S: Final = (
     0, 5, 5 * 60, 30 * 60,
@@ -28,18 +35,34 @@ JITTER: Final = 0.2
 LONGEST_RETRY_AFTER_S: Final = 24 * 3600.0
 """A receiver that asks for more is asked again after this long: it may not mean it."""
 
+LONGEST_HOLD_S: Final = 300.0
+"""A batch that failed holds back all behind it, so it is tried again at least this often."""
+
+RETRY_SPAN_S: Final = float(sum(RETRY_DELAYS_S))
+"""After so long of failing a held batch becomes dead letters: the span of the table above."""
+
 _REFUSES_THIS_EVENT: Final = frozenset({413, 414, 422, 431})
 _OVERLOADED: Final = frozenset({429, 502, 503, 504})
 _GONE: Final = 410
 
 
 @dataclass(frozen=True, slots=True)
+class OldSecret:
+    """A secret that was replaced, and still signs until `until_ms` (ms since 1970)."""
+
+    secret: str
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where events go.
 
-    `secret` is `whsec_` and base64, kept readable because each delivery is signed with it.
-    `old_secrets` still sign too, until their receivers have changed over. Empty `event_types`:
-    all, also those of later versions. `created_ms`: ms since 1970. `disabled_reason` says why.
+    `secret` is `whsec_` or `whsk_` and base64, kept readable because each delivery is signed with
+    it. `old_secrets` sign too until their receivers have changed over. Empty `event_types`: all,
+    also those of later versions; empty `pools`: all, and events of no pool. `headers` go with each
+    request. `rate_limit`: most requests a second, 0 for no limit. `body`: how events are packed,
+    at most `batch_size` in one. `created_ms`: ms since 1970. `disabled_reason` says why.
     `start`: it hears of what happens from its creation on (`now`, as with other webhook systems),
     or first of all that is still kept (`oldest`).
     """
@@ -49,15 +72,32 @@ class Endpoint:
     secret: str
     created_ms: int
     event_types: tuple[str, ...] = ()
+    pools: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    rate_limit: int = 0
+    body: Body = "single"
+    batch_size: int = LARGEST_BATCH
     state: State = "active"
     description: str = ""
     start: Start = "now"
     disabled_reason: str = ""
-    old_secrets: tuple[str, ...] = ()
+    old_secrets: tuple[OldSecret, ...] = ()
 
-    def wants(self, event_type: str) -> bool:
-        """Whether events of this type go there."""
-        return not self.event_types or event_type in self.event_types
+    @property
+    def in_batches(self) -> bool:
+        """Whether several events share a request, in order."""
+        return self.body != "single"
+
+    def wants(self, event_type: str, pool_id: str = "") -> bool:
+        """Whether an event of this type, of this pool, goes there."""
+        return (not self.event_types or event_type in self.event_types) and (
+            not self.pools or pool_id in self.pools
+        )
+
+    def secrets_at(self, now_ms: int) -> tuple[str, ...]:
+        """What signs at this instant, the present secret first."""
+        old = (one.secret for one in self.old_secrets if one.until_ms > now_ms)
+        return (self.secret, *old)
 
     def to_json(self) -> str:
         """The record to store; equal endpoints give equal texts."""
@@ -73,11 +113,49 @@ class Endpoint:
         try:
             record = json.loads(text)
             known = {f.name: record[f.name] for f in fields(cls) if f.name in record}
-            for name in ("event_types", "old_secrets"):
+            for name in ("event_types", "pools"):
                 known[name] = tuple(known.get(name, ()))
+            known["headers"] = tuple((name, value) for name, value in known.get("headers", ()))
+            known["old_secrets"] = tuple(OldSecret(**one) for one in known.get("old_secrets", ()))
             return cls(**known)
         except (ValueError, TypeError) as error:
             raise InvalidRequest("A webhook endpoint record cannot be read.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How an endpoint has fared: instants in ms since 1970, None where there was none.
+
+    `failing_since` is the first failure since the last success.
+    """
+
+    taken_at: int | None = None
+    failing_since: int | None = None
+    failed_at: int | None = None
+
+    def joined(self, other: "Health") -> "Health":
+        """Of two shards as one: what one of them took ends the failing of both."""
+        taken = _latest(self.taken_at, other.taken_at)
+        failed = _latest(self.failed_at, other.failed_at)
+        begins = [one for one in (self.failing_since, other.failing_since) if one is not None]
+        since = min(begins) if begins else None
+        if since is not None and taken is not None and since < taken:
+            since = taken if failed is not None and failed > taken else None
+        return Health(taken, since, failed)
+
+    def has_failed_too_long(self) -> bool:
+        """Whether attempts have failed, and none succeeded, from one end of five days to the other.
+
+        Silence is no failure: it counts from the first failed attempt to the last.
+        """
+        if self.failing_since is None or self.failed_at is None:
+            return False
+        return self.failed_at - self.failing_since >= DISABLE_AFTER_MS
+
+
+def _latest(one: int | None, other: int | None) -> int | None:
+    found = [each for each in (one, other) if each is not None]
+    return max(found) if found else None
 
 
 class Verdict(Enum):
@@ -132,6 +210,15 @@ def retry_delay_s(
         return None
     delay = RETRY_DELAYS_S[attempts] * (1 - JITTER + 2 * JITTER * random)
     return max(delay, min(retry_after_s or 0.0, LONGEST_RETRY_AFTER_S))
+
+
+def hold_s(attempts: int, *, random: float) -> float:
+    """Seconds a batch waits in its place before it is tried again, after so many attempts.
+
+    The schedule, but never more than five minutes: everything behind it waits too.
+    """
+    delay = RETRY_DELAYS_S[min(attempts, len(RETRY_DELAYS_S) - 1)]
+    return min(delay, LONGEST_HOLD_S) * (1 - JITTER + 2 * JITTER * random)
 
 
 def retry_after_s(headers: Mapping[str, str], *, now_s: float) -> float | None:

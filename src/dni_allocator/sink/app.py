@@ -1,8 +1,8 @@
 """The reference downstream store as an ASGI app: what a good receiver of our webhooks does.
 
-It checks the signature before anything else, stores by `webhook-id` (an event that comes twice is
-one row), and answers 204 only when the event is committed. It stands for somebody else's system:
-of this package it knows how signatures are checked, and nothing else.
+It checks the signature before anything else, stores events by their id (one that comes twice is one
+row), alone or in batches, and answers 204 only when they are committed. It stands for somebody
+else's system: of this package it knows how signatures are checked, and nothing else.
 """
 
 import contextlib
@@ -25,10 +25,10 @@ from starlette.routing import Route
 from dni_allocator.domain.errors import InvalidRequest
 from dni_allocator.sink.tables import Received, newest, open_database
 from dni_allocator.sink.writer import Writer
-from dni_allocator.webhooks.signing import SignatureMismatch, StaleTimestamp, key_of, verify
+from dni_allocator.webhooks.signing import SignatureMismatch, StaleTimestamp, check_verifier, verify
 
 _LOG: Final = logging.getLogger(__name__)
-_LONGEST_BODY: Final = 1024 * 1024
+_LONGEST_BODY: Final = 4 * 1024 * 1024
 _LONGEST_PAGE: Final = 500
 
 
@@ -43,7 +43,7 @@ def create_app(
 
     Args:
         database_url: Any SQLAlchemy URL, such as `sqlite:///sink.db`.
-        secrets: The endpoint's `whsec_…`; more than one while it is being rotated.
+        secrets: The endpoint's `whsec_…` or `whpk_…`; more than one while it is being rotated.
         read_token: Wanted as `Authorization: Bearer` by `GET /events`. None: that is open, which
             is for a sink that only its own machine can reach, as events name visitors.
         now_s: Seconds since 1970, for the age of signatures.
@@ -54,7 +54,7 @@ def create_app(
     if not secrets:
         raise InvalidRequest("The sink needs the secret of its endpoint.")
     for secret in secrets:
-        key_of(secret)
+        check_verifier(secret)
     sink = _Sink(
         database_url=database_url, secrets=tuple(secrets), read_token=read_token, now_s=now_s
     )
@@ -102,7 +102,7 @@ class _Sink:
         async for part in request.stream():
             body += part
             if len(body) > _LONGEST_BODY:
-                return _problem(413, "body-too-large", "At most 1 MB.")
+                return _problem(413, "body-too-large", "At most 4 MB.")
         try:
             event_id = verify(
                 self._secrets, headers=request.headers, body=bytes(body), now_s=self._now_s()
@@ -111,11 +111,12 @@ class _Sink:
             return _problem(401, error.code, error.detail)
         except StaleTimestamp as error:
             return _problem(400, error.code, error.detail)
-        payload = _parse(body)
-        if payload is None:
+        events = _parse(body, content_type=request.headers.get("content-type", ""))
+        if events is None:
             return _problem(422, "not-an-event", "The body is no event of Standard Webhooks.")
+        received = [self._received(_id_of(each) or event_id, each) for each in events]
         try:
-            await self._writer.store([self._received(event_id, payload)])
+            await self._writer.store(received)
         except SQLAlchemyError as error:
             # The text of a database error can hold the row: only its kind is logged.
             _LOG.warning("event not stored: %s", type(error).__name__)
@@ -160,12 +161,25 @@ class _Sink:
         return JSONResponse({"status": "alive"})
 
 
-def _parse(body: bytes | bytearray) -> dict[str, object] | None:
+def _parse(body: bytes | bytearray, *, content_type: str) -> list[dict[str, object]] | None:
+    """One event, a JSON array of them, or one a line; None if any is none."""
+    payload: object
     try:
-        payload = json.loads(body)
+        if content_type.startswith("application/x-ndjson"):
+            payload = [json.loads(line) for line in body.splitlines() if line.strip()]
+        else:
+            payload = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    return payload if isinstance(payload, dict) and isinstance(payload.get("type"), str) else None
+    events: list[object] = payload if isinstance(payload, list) else [payload]
+    good = [one for one in events if isinstance(one, dict) and isinstance(one.get("type"), str)]
+    return good if good and len(good) == len(events) else None
+
+
+def _id_of(payload: Mapping[str, object]) -> str:
+    """The id an event carries itself: in a batch `webhook-id` is that of the batch."""
+    data = payload.get("data")
+    return str(data.get("event_id") or "")[:255] if isinstance(data, dict) else ""
 
 
 def _moment(text: object) -> datetime | None:

@@ -14,6 +14,7 @@ from typing import Final
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from dni_allocator.sink.projections import project
 from dni_allocator.sink.tables import Received, write
 
 _MOST_AT_ONCE: Final = 500
@@ -70,7 +71,9 @@ class Writer:
         failure: SQLAlchemyError | None = None
         try:
             with self._engine.begin() as connection:
-                write(connection, [event for events, _, _ in group for event in events])
+                received = [event for events, _, _ in group for event in events]
+                write(connection, received)
+                project(connection, received)
         except SQLAlchemyError as error:
             failure = error
         # One call into the loop for the whole group.

@@ -9,13 +9,15 @@ first and goes first; whoever makes a position looks for the record afterwards, 
 position back if there is none. So no position is left behind, which trimming would wait for.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from dni_allocator.domain.errors import EditConflict, EndpointUnknown
 from dni_allocator.domain.webhook import Endpoint
-from dni_allocator.store.keys import WEBHOOKS, ShardKeys
+from dni_allocator.store.keys import WEBHOOKS, ShardKeys, shard_of
 from dni_allocator.store.replies import mapping
 from dni_allocator.store.scripts import Execute, load
+from dni_allocator.store.shards import redis_time
 
 _SUBSCRIBE: Final = load("outbox_subscribe")
 _SUSPEND: Final = load("outbox_suspend")
@@ -26,8 +28,11 @@ _EDIT: Final = load("webhook_edit")
 class Endpoints:
     """All webhook endpoints, over all shards."""
 
-    def __init__(self, execute: Execute, *, shards: int) -> None:
+    def __init__(
+        self, execute: Execute, *, shards: int, clock: Callable[[], str] = redis_time
+    ) -> None:
         self._execute = execute
+        self._clock = clock
         self._shards = [ShardKeys(shard) for shard in range(shards)]
 
     async def create(self, endpoint: Endpoint) -> None:
@@ -56,7 +61,8 @@ class Endpoints:
         """Write an edited endpoint over the one the editor has read; its positions follow.
 
         A disabled endpoint keeps its position, but trimming stops waiting for it: when it is
-        enabled again it goes on with the oldest event that is still kept. Safe to repeat.
+        enabled again it goes on with the oldest event that is still kept. The event
+        `endpoint.disabled` tells the others, once. Safe to repeat.
 
         Raises:
             EditConflict: Somebody else edited it meanwhile.
@@ -89,6 +95,9 @@ class Endpoints:
                     "retries": keys.retries(endpoint_id),
                     "dead_letters": keys.dead_letters(endpoint_id),
                     "parked": keys.parked(endpoint_id),
+                    "health": keys.health(endpoint_id),
+                    "log": keys.attempts(endpoint_id),
+                    "failures": keys.failures(endpoint_id),
                     "endpoint": endpoint_id,
                 },
             )
@@ -108,13 +117,22 @@ class Endpoints:
                         {
                             "events": keys.events,
                             "cursors": keys.cursors,
+                            "health": keys.health(endpoint_id),
                             "endpoint": endpoint_id,
                             "start": endpoint.start,
                         },
                     )
                 else:
+                    at_home = keys.shard == shard_of(endpoint_id, shards=len(self._shards))
                     await _SUSPEND.run(
-                        self._execute, {"cursors": keys.cursors, "endpoint": endpoint_id}
+                        self._execute,
+                        {
+                            "cursors": keys.cursors,
+                            "events": keys.events,
+                            "given_now": self._clock(),
+                            "endpoint": endpoint_id,
+                            "reason": endpoint.disabled_reason if at_home else "",
+                        },
                     )
             if await self._execute("HGET", WEBHOOKS, endpoint_id) == record:
                 return

@@ -73,6 +73,23 @@ class ShardKeys:
         """
         return f"{self.tag}:fwd:{endpoint_id}:parked"
 
+    def health(self, endpoint_id: str) -> str:
+        """HASH: `taken` last success, `since` first failure after it, `failed` last failure, ms."""
+        return f"{self.tag}:fwd:{endpoint_id}:health"
+
+    def attempts(self, endpoint_id: str) -> str:
+        """STREAM of delivery attempts that were taken, the newest, with a TTL."""
+        return f"{self.tag}:fwd:{endpoint_id}:attempts"
+
+    def failures(self, endpoint_id: str) -> str:
+        """STREAM of those that failed: a burst of successes must not wash them away."""
+        return f"{self.tag}:fwd:{endpoint_id}:failures"
+
+    @property
+    def tally(self) -> str:
+        """HASH: `trimmed` how far the outbox was trimmed, `lost` entries the cap dropped unread."""
+        return f"{self.tag}:tally"
+
 
 @dataclass(frozen=True, slots=True)
 class PoolKeys:

@@ -5,13 +5,16 @@ on nor move a position. Knows nothing of HTTP, schedules or what became of a del
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from typing import Final
 
 import orjson
 
-from dni_allocator.domain.delivery import Batch, DeadLetter, Entry, Settlement
+from dni_allocator.domain.delivery import Batch, Entry, Heard, LoggedAttempt, OutboxSize, Settlement
+from dni_allocator.domain.webhook import Health
 from dni_allocator.store.keys import FORWARDERS, ShardKeys
-from dni_allocator.store.replies import texts
+from dni_allocator.store.parking import packed_copy, unpacked_copy
+from dni_allocator.store.replies import mapping
 from dni_allocator.store.scripts import Execute, Reply, Value, load
 from dni_allocator.store.shards import redis_time
 
@@ -22,6 +25,8 @@ _READ: Final = load("outbox_read")
 _SETTLE: Final = load("outbox_settle")
 _TRIM: Final = load("outbox_trim")
 _FORGET: Final = load("outbox_forget")
+_LOG: Final = load("outbox_log")
+_CAP: Final = load("outbox_cap")
 
 MOST_DUE: Final = 64
 """Retries given by one read."""
@@ -92,7 +97,9 @@ class Outbox:
     def _batch(self, reply: Reply) -> Batch:
         retries = int(reply[2])
         at = 3 + 2 * retries
-        due = tuple(self._from_copy(reply[i].decode(), reply[i + 1])[0] for i in range(3, at, 2))
+        due = tuple(
+            unpacked_copy(reply[i].decode(), self.shard, reply[i + 1])[0] for i in range(3, at, 2)
+        )
         new = []
         while at < len(reply):
             first, end = at + 2, at + 2 + int(reply[at + 1])
@@ -102,11 +109,6 @@ class Outbox:
             at = end
         return Batch(due, tuple(new), int(reply[1]) if reply[1] else None)
 
-    def _from_copy(self, entry_id: str, copy: bytes) -> tuple[Entry, str]:
-        record = orjson.loads(copy or b"{}")
-        entry = Entry(entry_id, self.shard, record.get("fields", {}), record.get("attempts", 0))
-        return entry, record.get("note", "")
-
     async def settle(
         self,
         endpoint_id: str,
@@ -114,19 +116,20 @@ class Outbox:
         token: str,
         settlements: Sequence[Settlement] = (),
         position: str = "",
+        heard: Heard = "",
     ) -> bool:
         """Write down what became of entries, and move the position on, in one step.
 
-        `position`: all entries up to this one are settled (empty: no change); it never moves
-        back. False: lost the lock or the endpoint is gone, and nothing was written.
+        `heard`: whether the endpoint took something since the last time, or only failed to;
+        empty: nothing was sent. `position`: all entries up to this one are settled (empty: no
+        change); it never moves back. False: lost the lock or the endpoint is gone, and nothing was
+        written.
         """
         rows: list[Value] = []
         for settlement in settlements:
-            copy = b"" if settlement.outcome == "taken" else orjson.dumps({
-                "attempts": settlement.entry.attempts,
-                "note": settlement.note,
-                "fields": dict(settlement.entry.fields),
-            })  # fmt: skip
+            copy = b""
+            if settlement.outcome != "taken":
+                copy = packed_copy(settlement.entry, note=settlement.note)
             rows += [settlement.entry.id, settlement.outcome, settlement.delay_ms, copy]
         reply = await _SETTLE.run(
             self._execute,
@@ -136,10 +139,12 @@ class Outbox:
                 "retries": self._keys.retries(endpoint_id),
                 "dead_letters": self._keys.dead_letters(endpoint_id),
                 "parked": self._keys.parked(endpoint_id),
+                "health": self._keys.health(endpoint_id),
                 "given_now": self._clock(),
                 "token": token,
                 "endpoint": endpoint_id,
                 "position": position,
+                "heard": heard,
             },
             rows,
         )
@@ -156,6 +161,7 @@ class Outbox:
             {
                 "events": self._keys.events,
                 "cursors": self._keys.cursors,
+                "tally": self._keys.tally,
                 "given_now": self._clock(),
                 "keep": keep,
                 "keep_for": keep_for_ms,
@@ -184,17 +190,72 @@ class Outbox:
         )
         return int(reply[1])
 
-    async def dead_letters(self, endpoint_id: str, *, limit: int = 100) -> list[DeadLetter]:
-        """The newest `limit` dead letters, newest first."""
-        found = await self._execute("ZREVRANGE", self._keys.dead_letters(endpoint_id), 0, limit - 1)
-        letters = []
-        for name in texts(found):
-            copy = await self._execute("HGET", self._keys.parked(endpoint_id), name)
-            since = await self._execute("ZSCORE", self._keys.dead_letters(endpoint_id), name)
-            if isinstance(copy, bytes) and isinstance(since, float | bytes):
-                entry, note = self._from_copy(name, copy)
-                letters.append(DeadLetter(entry, int(float(since)), note))
-        return letters
+    async def log(
+        self, endpoint_id: str, attempts: Sequence[LoggedAttempt], *, keep: int, keep_for_ms: int
+    ) -> None:
+        """Note attempts: those that were taken and those that failed in a log each.
+
+        About `keep` of each are kept, until `keep_for_ms` after the last one.
+        """
+        taken = [one for one in attempts if one.verdict == "taken"]
+        failed = [one for one in attempts if one.verdict != "taken"]
+        for key, some in (
+            (self._keys.attempts(endpoint_id), taken),
+            (self._keys.failures(endpoint_id), failed),
+        ):
+            if some:
+                await _LOG.run(
+                    self._execute,
+                    {"log": key, "keep": keep, "keep_for": keep_for_ms},
+                    [orjson.dumps(asdict(one)) for one in some[-keep:]],
+                )
+
+    async def health(self, endpoint_id: str) -> Health:
+        """How the endpoint has fared on this shard."""
+        found = mapping(await self._execute("HGETALL", self._keys.health(endpoint_id)))
+        taken, since, failed = (
+            int(float(found[name])) if name in found else None
+            for name in ("taken", "since", "failed")
+        )
+        return Health(taken_at=taken, failing_since=since, failed_at=failed)
+
+    async def size(self) -> OutboxSize:
+        """How much is held. The bytes are the server's estimate from samples; O(endpoints)."""
+        bytes_held = await self._execute("MEMORY", "USAGE", self._keys.events)
+        entries = await self._execute("XLEN", self._keys.events)
+        lost = await self._execute("HGET", self._keys.tally, "lost")
+        found = mapping(await self._execute("HGETALL", self._keys.cursors))
+        active = [one for one in found.values() if not one.startswith("~")]
+        oldest = None
+        if active:
+            slowest = min(active, key=lambda one: tuple(map(int, one.split("-"))))
+            first = await self._execute("XRANGE", self._keys.events, f"({slowest}", "+", "COUNT", 1)
+            if isinstance(first, list) and first:
+                oldest = int(bytes(first[0][0]).partition(b"-")[0])
+        return OutboxSize(
+            entries=entries if isinstance(entries, int) else 0,
+            bytes=bytes_held if isinstance(bytes_held, int) else 0,
+            lost=int(lost) if isinstance(lost, bytes) else 0,
+            oldest_unread_ms=oldest,
+        )
+
+    async def cap(self, *, keep: int, limit: int = 1000) -> tuple[int, int]:
+        """Drop the oldest entries, read or not, until `keep` are left or `limit` are gone.
+
+        How many were dropped, and how many of them an active endpoint had not read: those are
+        lost to it, and counted for good (`OutboxSize.lost`).
+        """
+        reply = await _CAP.run(
+            self._execute,
+            {
+                "events": self._keys.events,
+                "cursors": self._keys.cursors,
+                "tally": self._keys.tally,
+                "keep": keep,
+                "limit": limit,
+            },
+        )
+        return int(reply[1]), int(reply[2])
 
     async def waiting_for_news(self, *, after: str, block_ms: int) -> str:
         """Block until there is an entry behind `after`; the newest entry id then, else `after`.

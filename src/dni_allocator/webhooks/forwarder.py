@@ -2,13 +2,14 @@
 
 Several processes share the work: each announces itself, takes its even share of the lanes by their
 locks, and takes over from one that has died when its locks run out. None is needed for `/assign`
-to work. Knows neither Redis nor HTTP: see `webhooks.ports` and `webhooks.transport`.
+to work. Housekeeping of the outbox runs beside the lanes. Knows neither Redis nor HTTP: see
+`webhooks.ports`.
 """
 
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -17,6 +18,7 @@ import structlog
 from dni_allocator.domain.errors import EditConflict, EndpointUnknown, StoreUnavailable
 from dni_allocator.domain.webhook import Endpoint
 from dni_allocator.webhooks.gate import Gate
+from dni_allocator.webhooks.housekeeping import Housekeeping
 from dni_allocator.webhooks.lane import Lane
 from dni_allocator.webhooks.ports import (
     Attempt,
@@ -58,7 +60,11 @@ class Forwarder:
         wall: Callable[[], float] = time.time,
         random: Callable[[], float] | None = None,
         observe: Observe = _unobserved,
+        housekeeping: Housekeeping | None = None,
     ) -> None:
+        self._housekeeping = housekeeping or Housekeeping(
+            outboxes=outboxes, endpoints=endpoints, pace=pace
+        )
         self._outboxes = outboxes
         self._endpoints = endpoints
         self._presence = presence
@@ -84,7 +90,7 @@ class Forwarder:
         and waited out.
         """
         watchers = [asyncio.create_task(self._watch(box, stop)) for box in self._outboxes]
-        housekeeping = asyncio.create_task(self._keep_house(stop))
+        housekeeping = asyncio.create_task(self._housekeeping.run(stop))
         try:
             while not stop.is_set():
                 try:
@@ -111,6 +117,7 @@ class Forwarder:
                 self._open_lane(endpoint, outbox)
         for endpoint_id in [one for one in self._gates if one not in active]:
             del self._gates[endpoint_id]
+        self._limit_rates(active)
         alive = await self._presence.announce(self._token, ttl_ms=self._pace.lock_ttl_ms)
         lanes = len(active) * len(self._outboxes)
         self._share = -(-lanes // max(1, alive))
@@ -153,6 +160,13 @@ class Forwarder:
         self._lanes[key] = lane
         self._tasks[key] = asyncio.create_task(lane.run())
 
+    def _limit_rates(self, active: Mapping[str, Endpoint]) -> None:
+        """Each process may use as much of an endpoint's rate as it serves of its shards."""
+        for endpoint_id, gate in self._gates.items():
+            held = sum(lane.held for key, lane in self._lanes.items() if key[0] == endpoint_id)
+            share = max(1, held) / len(self._outboxes)
+            gate.limit(active[endpoint_id].rate_limit * share)
+
     def _drop(self, key: tuple[str, int]) -> None:
         task = self._tasks.pop(key)
         del self._lanes[key]
@@ -182,7 +196,7 @@ class Forwarder:
     async def _follow_answers(self) -> None:
         """Write down what answers said of endpoints: 410 disables, lost positions are made anew."""
         for endpoint in list(self._gone.values()):
-            wanted = replace(endpoint, state="disabled", disabled_reason="answered 410 Gone")
+            wanted = replace(endpoint, state="disabled", disabled_reason="gone")
             try:
                 await self._endpoints.replace(endpoint, wanted)
                 _LOG.warning("endpoint disabled: it answered 410 Gone", endpoint=endpoint.id)
@@ -214,23 +228,6 @@ class Forwarder:
                     lane.notice()
             # Under load one look tells of many events.
             await _wait(stop, _NEWS_PAUSE_S)
-
-    async def _keep_house(self, stop: asyncio.Event) -> None:
-        pace = self._pace
-        while not stop.is_set():
-            try:
-                # Also of disabled endpoints: nothing else would ever look at theirs again.
-                endpoints = await self._endpoints.all()
-                for outbox in self._outboxes:
-                    while await outbox.trim(keep=pace.keep, keep_for_ms=pace.keep_for_ms):
-                        pass
-                    for endpoint in endpoints:
-                        await outbox.forget_dead_letters(
-                            endpoint.id, keep_for_ms=pace.keep_dead_letters_ms
-                        )
-            except StoreUnavailable as error:
-                self._on_store(error)
-            await _wait(stop, pace.housekeeping_s)
 
     async def _stop(
         self, watchers: Sequence[asyncio.Task[None]], housekeeping: asyncio.Task[None]

@@ -3,7 +3,8 @@
 One gate per endpoint and process, shared by its lanes. An endpoint that fails several times in a
 row is paused: after a wait that grows, one event is sent as a probe, and its success opens the
 gate. So a dead endpoint costs a request now and then, and its events stay in the outbox rather
-than piling up as retries. Knows no event, no network; the clock is given.
+than piling up as retries. A rate limit spreads requests evenly. Knows no event, no network; the
+clock is given.
 """
 
 import asyncio
@@ -33,11 +34,17 @@ class Gate:
         self._most_failures = most_failures
         self._pause_s = self._first_pause_s = first_pause_s
         self._longest_pause_s = longest_pause_s
+        self._rate = 0.0
+        self._free_at = clock()
         self._in_flight = 0
         self._failures = 0
         self._paused_until = 0.0
         self._asked_until = 0.0
         self._refused: set[asyncio.Event] = set()
+
+    def limit(self, per_second: float) -> None:
+        """Let so many through a second, evenly; 0: as many as come."""
+        self._rate = per_second
 
     @property
     def paused(self) -> bool:
@@ -54,6 +61,9 @@ class Gate:
             self._refused.add(wake)
             return False
         self._in_flight += 1
+        if self._rate:
+            # What was not used in the last second is not made up for.
+            self._free_at = max(self._free_at, self._clock() - 1) + 1 / self._rate
         return True
 
     def leave(self, *, taken: bool, retry_after_s: float | None = None) -> None:
@@ -82,7 +92,10 @@ class Gate:
 
     def wait_s(self) -> float:
         """Seconds until it is worth asking again, as far as the clock decides; 0: now."""
-        return max(0.0, max(self._paused_until, self._asked_until) - self._clock())
+        until = max(self._paused_until, self._asked_until)
+        if self._rate:
+            until = max(until, self._free_at)
+        return max(0.0, until - self._clock())
 
     def _wake_refused(self) -> None:
         refused, self._refused = self._refused, set()

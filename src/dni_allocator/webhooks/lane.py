@@ -1,36 +1,37 @@
 """One endpoint's part of one shard: read ahead, send, settle, in that circle, under a lock.
 
-Owns the order of deliveries. Entries are sent in the order of the outbox, several at once, but
-never two of one number at once, so a receiver sees a number's events in order while deliveries
-succeed. A failed one is parked for its retry and the rest goes on. The position moves behind the
-last entry of which all before are settled; after a crash everything behind it is sent again.
+Owns when something is sent and what a failure leads to; the order is that of `webhooks.window`.
+One event a request: a failed one is parked for its retry and the rest goes on. In batches: a failed
+one keeps its place, and all behind it waits, so a receiver sees a number's events in order whatever
+happens. The position moves behind the last entry of which all before are settled; after a crash
+everything behind it is sent again.
 """
 
 import asyncio
 import contextlib
-import json
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Final
 
-import orjson
 import structlog
 
-from dni_allocator.domain.delivery import Entry, Settlement
+from dni_allocator.domain.delivery import Entry, Heard, LoggedAttempt, Settlement
 from dni_allocator.domain.errors import StoreUnavailable
-from dni_allocator.domain.events import Event
 from dni_allocator.domain.webhook import (
+    RETRY_SPAN_S,
     Endpoint,
     Verdict,
+    hold_s,
     retry_after_s,
     retry_delay_s,
     verdict,
 )
 from dni_allocator.webhooks.gate import Gate
+from dni_allocator.webhooks.message import Message, message
 from dni_allocator.webhooks.ports import Attempt, Observe, OutboxPort, Pace
-from dni_allocator.webhooks.signing import sign
-from dni_allocator.webhooks.transport import Transport
+from dni_allocator.webhooks.records import noted
+from dni_allocator.webhooks.transport import Answer, Transport
+from dni_allocator.webhooks.window import Window
 
 _LOG: Final = structlog.get_logger(__name__)
 _MOST_DUE: Final = 64
@@ -87,18 +88,20 @@ class Lane:
     def _forget(self) -> None:
         """Start from the stored position: nothing read, nothing sent."""
         self._read_to = ""
-        self._window: deque[str] = deque()
-        self._settled: set[str] = set()
-        self._ready: deque[Entry] = deque()
-        self._behind: dict[str, deque[Entry]] = {}
-        self._numbers: set[str] = set()
-        self._retrying: set[str] = set()
+        self._window = Window()
         self._done: list[Settlement] = []
+        self._noted: list[LoggedAttempt] = []
+        self._heard: Heard = ""
         self._position = ""
         self._in_flight: set[asyncio.Task[None]] = set()
         self._broken: BaseException | None = None
         self._more = True
         self._next_due = 0.0
+        # Of the batch at the head: how many events it may have, when it is tried again, and since
+        # when it has failed.
+        self._batch_limit = self.endpoint.batch_size
+        self._hold_until = 0.0
+        self._failing_since: float | None = None
         self._renewed = self._committed = self._clock()
 
     # --- for the forwarder ---------------------------------------------------------------------
@@ -187,14 +190,12 @@ class Lane:
         due = at_once or not self._in_flight
         if not due and self._clock() - self._committed < self._pace.commit_s:
             return True
-        position = self._position
-        while self._window and self._window[0] in self._settled:
-            position = self._window.popleft()
-            self._settled.discard(position)
+        position = self._window.advance() or self._position
         self._position = position
-        if not self._done and not position:
+        if not self._done and not position and not self._heard:
             return True
-        written = list(self._done)
+        written, heard = list(self._done), self._heard
+        retrying = self._window.retrying
         kept = await self._outbox.settle(
             self.endpoint.id,
             token=self._token,
@@ -202,21 +203,42 @@ class Lane:
                 # An entry that was taken at once leaves no trace but the position.
                 one
                 for one in written
-                if one.outcome != "taken" or one.entry.id in self._retrying
+                if one.outcome != "taken" or one.entry.id in retrying
             ],
             position=position,
+            heard=heard,
         )
         self._committed = self._clock()
         if kept:
             del self._done[: len(written)]
-            self._retrying.difference_update(one.entry.id for one in written)
+            retrying.difference_update(one.entry.id for one in written)
             self._position = ""
+            if self._heard == heard:
+                self._heard = ""
+            await self._write_log()
         return kept
 
+    async def _write_log(self) -> None:
+        attempts, self._noted = self._noted, []
+        if attempts:
+            await self._outbox.log(
+                self.endpoint.id,
+                attempts,
+                keep=self._pace.log_keep,
+                keep_for_ms=self._pace.log_keep_for_ms,
+            )
+
+    @property
+    def _read_ahead(self) -> int:
+        # A batch is filled while the one before it is under way.
+        return max(self._pace.read_ahead, 2 * self.endpoint.batch_size * self.endpoint.in_batches)
+
     async def _refill(self) -> bool:
-        room = self._pace.read_ahead - len(self._window)
-        wanted = room if (self._news or self._more) and room >= self._pace.read_ahead // 2 else 0
-        is_due = self._clock() >= self._next_due and len(self._retrying) < _MOST_DUE
+        most, retrying = self._read_ahead, self._window.retrying
+        most_due = max(_MOST_DUE, self.endpoint.batch_size * self.endpoint.in_batches)
+        room = most - len(self._window)
+        wanted = room if (self._news or self._more) and room >= most // 2 else 0
+        is_due = self._clock() >= self._next_due and len(retrying) < most_due
         if not wanted and not is_due:
             return True
         if wanted:
@@ -226,8 +248,8 @@ class Lane:
             token=self._token,
             after=self._read_to,
             limit=wanted,
-            most_due=_MOST_DUE - len(self._retrying),
-            busy=self._retrying,
+            most_due=most_due - len(retrying),
+            busy=retrying,
         )
         if batch is None:
             self._news = True
@@ -237,137 +259,203 @@ class Lane:
             self._more = len(batch.new) == wanted
         if batch.new:
             self._read_to = batch.new[-1].id
-            self._window.extend(entry.id for entry in batch.new)
-            self._ready.extend(batch.new)
-        for entry in reversed(batch.due):
-            self._retrying.add(entry.id)
-            self._ready.appendleft(entry)
+            self._window.take_new(batch.new)
+        self._window.take_due(batch.due)
         wait_s = self._pace.idle_s if batch.next_due_ms is None else batch.next_due_ms / 1000
         self._next_due = self._clock() + min(wait_s, self._pace.idle_s)
         return True
 
+    def _wants(self, entry: Entry) -> bool:
+        if entry.fields.get("endpoint_id") == self.endpoint.id:
+            return False  # that it was disabled is for the others to hear
+        return self.endpoint.wants(entry.fields.get("t", ""), entry.fields.get("p", ""))
+
     def _start_ready(self) -> None:
-        while self._ready:
-            entry = self._ready[0]
-            number = entry.fields.get("n", "")
-            if not self.endpoint.wants(entry.fields.get("t", "")):
-                self._ready.popleft()
-                self._settle(Settlement(entry, "taken"))
-                self._wake.set()
-            elif number in self._numbers:
-                self._ready.popleft()
-                self._behind.setdefault(number, deque()).append(entry)
-            elif self._gate.enter(self._wake):
-                self._ready.popleft()
-                if number:
-                    self._numbers.add(number)
-                task = asyncio.create_task(self._deliver(entry, number))
-                self._in_flight.add(task)
-                task.add_done_callback(self._landed)
-            else:
+        if self.endpoint.in_batches:
+            self._start_batch()
+            return
+        while True:
+            self._skip(self._window.skip_unwanted(self._wants))
+            if not self._window.has_ready or not self._gate.enter(self._wake):
                 return
+            entry = self._window.next_alone()
+            if entry is None:
+                self._gate.abandon()
+                return
+            if not self._wants(entry):
+                self._gate.abandon()
+                self._window.landed(entry)
+                self._skip([entry])
+                continue
+            self._start(self._deliver_alone(entry))
+
+    def _start_batch(self) -> None:
+        if self._in_flight or self._clock() < self._hold_until:
+            return
+        self._skip(self._window.skip_unwanted(self._wants))
+        if not self._window.has_ready or not self._gate.enter(self._wake):
+            return
+        limit = min(self._batch_limit, self.endpoint.batch_size)
+        entries, skipped = self._window.next_batch(limit, self._wants)
+        self._skip(skipped)
+        self._start(self._deliver_batch(entries))
+
+    def _skip(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self._settle(Settlement(entry, "taken"))
+        if entries:
+            self._wake.set()
+
+    def _start(self, delivery: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(delivery)
+        self._in_flight.add(task)
+        task.add_done_callback(self._landed)
 
     def _idle_s(self) -> float:
         wait_s = min(self._pace.idle_s, self._pace.lock_ttl_ms / 3000)
-        if self._in_flight and (self._done or self._settled):
+        if self._in_flight and (self._done or self._window.has_settled):
             wait_s = min(wait_s, self._pace.commit_s)
-        if self._ready:
+        if self._window.has_ready:
             wait_s = min(wait_s, self._gate.wait_s() or wait_s)
+            held_s = self._hold_until - self._clock()
+            if self.endpoint.in_batches and held_s > 0:
+                wait_s = min(wait_s, held_s)
         return max(0.0, min(wait_s, self._next_due - self._clock()))
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
+        self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             self._broken = error
-            self._wake.set()
 
     # --- one delivery --------------------------------------------------------------------------
 
-    async def _deliver(self, entry: Entry, number: str) -> None:
-        endpoint, event = self.endpoint, entry.event
-        body = _body(event)
-        timestamp_s = int(self._wall())
-        headers = {
-            "content-type": "application/json",
-            "user-agent": "dni-allocator",
-            "webhook-id": event.id,
-            "webhook-timestamp": str(timestamp_s),
-            "webhook-signature": sign(
-                (endpoint.secret, *endpoint.old_secrets),
-                message_id=event.id,
-                timestamp_s=timestamp_s,
-                body=body,
-            ),
-        }
-        started = self._clock()
+    async def _deliver_alone(self, entry: Entry) -> None:
+        judged, note, asked_s = await self._send([entry])
+        self._window.landed(entry)
+        if judged is Verdict.GONE:
+            self._on_gone(self.endpoint)
+            return
+        sent = replace(entry, attempts=entry.attempts + 1)
+        delay_s = None
+        if judged is not Verdict.REFUSED:
+            delay_s = retry_delay_s(sent.attempts, random=self._random(), retry_after_s=asked_s)
+        if judged is Verdict.TAKEN:
+            self._settle(Settlement(sent, "taken"))
+        elif delay_s is None:
+            self._settle(Settlement(sent, "dead", note=note))
+        else:
+            self._settle(Settlement(sent, "retry", delay_ms=round(delay_s * 1000), note=note))
+        self._tell_failure(judged, [sent], note=note, retry_in_s=delay_s)
+
+    async def _deliver_batch(self, entries: Sequence[Entry]) -> None:
+        judged, note, asked_s = await self._send(entries)
+        sent = [replace(entry, attempts=entry.attempts + 1) for entry in entries]
+        if judged is Verdict.TAKEN:
+            for entry in sent:
+                self._settle(Settlement(entry, "taken"))
+            self._failing_since = None
+            self._batch_limit = min(self.endpoint.batch_size, 2 * self._batch_limit)
+            return
+        if judged is Verdict.GONE:
+            self._window.put_back(entries)
+            self._on_gone(self.endpoint)
+            return
+        now = self._clock()
+        self._failing_since = now if self._failing_since is None else self._failing_since
+        is_hopeless = now - self._failing_since >= RETRY_SPAN_S
+        if len(sent) == 1 and (judged is Verdict.REFUSED or is_hopeless):
+            self._failing_since = None
+            self._settle(Settlement(sent[0], "dead", note=note))
+            self._tell_failure(judged, sent, note=note, retry_in_s=None)
+            return
+        # In halves from now on: a single event that cannot be taken is found after nine, and what
+        # lies before it gets through. The order stays.
+        self._batch_limit = max(1, len(sent) // 2)
+        hold = 0.0 if judged is Verdict.REFUSED else hold_s(sent[0].attempts, random=self._random())
+        self._hold_until = now + max(hold, asked_s or 0.0)
+        self._window.put_back(sent)
+        self._tell_failure(judged, sent, note=note, retry_in_s=self._hold_until - now)
+
+    async def _send(self, entries: Sequence[Entry]) -> tuple[Verdict, str, float | None]:
+        """One request: what its answer means, why it failed, how long the receiver asks to wait."""
+        endpoint = self.endpoint
+        wall_s, started = self._wall(), self._clock()
+        packed = message(endpoint, [entry.event for entry in entries], now_s=wall_s)
         try:
-            answer = await self._transport.post(endpoint.url, headers=headers, body=body)
+            answer = await self._transport.post(
+                endpoint.url, headers=packed.headers, body=packed.body
+            )
         except BaseException:
             self._gate.abandon()
             raise
         judged = verdict(answer.status)
-        asked_s = None
-        if judged is not Verdict.TAKEN:
-            asked_s = retry_after_s(answer.headers, now_s=self._wall())
+        is_taken = judged is Verdict.TAKEN
+        asked_s = None if is_taken else retry_after_s(answer.headers, now_s=self._wall())
         self._gate.leave(
-            taken=judged is Verdict.TAKEN,
-            retry_after_s=asked_s if judged is Verdict.OVERLOADED else None,
+            taken=is_taken, retry_after_s=asked_s if judged is Verdict.OVERLOADED else None
         )
-        sent = replace(entry, attempts=entry.attempts + 1)
+        # One success since the last commit is enough to be well.
+        self._heard = "taken" if is_taken or self._heard == "taken" else "failed"
+        self._note(packed, entries, answer, judged, at_s=wall_s, took_s=self._clock() - started)
+        return judged, "" if is_taken else answer.failure or str(answer.status), asked_s
+
+    def _note(
+        self,
+        packed: Message,
+        entries: Sequence[Entry],
+        answer: Answer,
+        judged: Verdict,
+        *,
+        at_s: float,
+        took_s: float,
+    ) -> None:
+        attempt = entries[0].attempts + 1
+        self._noted.append(
+            noted(
+                packed,
+                answer,
+                judged,
+                endpoint=self.endpoint,
+                event_id=entries[0].event_id,
+                events=len(entries),
+                attempt=attempt,
+                at_s=at_s,
+                took_s=took_s,
+            )
+        )
+        if len(self._noted) > 2 * self._pace.log_keep:
+            del self._noted[: self._pace.log_keep]
         self._observe(
             Attempt(
-                endpoint_id=endpoint.id,
-                event_id=event.id,
-                number_of_attempt=sent.attempts,
+                endpoint_id=self.endpoint.id,
+                event_id=entries[0].event_id,
+                events=len(entries),
+                number_of_attempt=attempt,
                 verdict=judged,
                 status=answer.status,
                 failure=answer.failure,
-                seconds=self._clock() - started,
+                seconds=took_s,
             )
         )
-        self._numbers.discard(number)
-        if number in self._behind:
-            self._ready.extendleft(reversed(self._behind.pop(number)))
-        if judged is Verdict.GONE:
-            self._on_gone(endpoint)
-        else:
-            note = "" if judged is Verdict.TAKEN else answer.failure or str(answer.status)
-            self._settle(self._settlement(sent, judged, note=note, asked_s=asked_s))
-        self._wake.set()
 
-    def _settlement(
-        self, sent: Entry, judged: Verdict, *, note: str, asked_s: float | None
-    ) -> Settlement:
+    def _tell_failure(
+        self, judged: Verdict, sent: Sequence[Entry], *, note: str, retry_in_s: float | None
+    ) -> None:
         if judged is Verdict.TAKEN:
-            return Settlement(sent, "taken")
-        delay_s = None
-        if judged is not Verdict.REFUSED:
-            delay_s = retry_delay_s(sent.attempts, random=self._random(), retry_after_s=asked_s)
+            return
         self._log.info(
             "delivery failed",
-            event_id=sent.event.id,
-            number=f"…{sent.fields.get('n', '')[-4:]}",
+            event_id=sent[0].event_id,
+            events=len(sent),
             answer=note,
-            attempts=sent.attempts,
-            retry_in_s=None if delay_s is None else round(delay_s, 1),
+            attempts=sent[0].attempts,
+            retry_in_s=None if retry_in_s is None else round(retry_in_s, 1),
         )
-        if delay_s is None:
-            return Settlement(sent, "dead", note=note)
-        return Settlement(sent, "retry", delay_ms=round(delay_s * 1000), note=note)
 
     def _settle(self, settlement: Settlement) -> None:
         self._done.append(settlement)
-        if settlement.entry.id not in self._retrying:
-            self._settled.add(settlement.entry.id)
-
-
-def _body(event: Event) -> bytes:
-    payload = event.payload()
-    try:
-        return orjson.dumps(payload)
-    except TypeError:
-        # Captured data may hold what JSON can write and UTF-8 cannot: half a surrogate pair.
-        return json.dumps(payload, separators=(",", ":")).encode()
+        self._window.settled(settlement.entry.id)
 
 
 async def _wait(signal: asyncio.Event, seconds: float) -> None:

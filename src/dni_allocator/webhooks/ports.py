@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from dni_allocator.domain.delivery import Batch, Settlement
-from dni_allocator.domain.webhook import Endpoint, Verdict
+from dni_allocator.domain.delivery import Batch, Heard, LoggedAttempt, OutboxSize, Settlement
+from dni_allocator.domain.webhook import Endpoint, Health, Verdict
 
 
 class OutboxPort(Protocol):
@@ -38,9 +38,33 @@ class OutboxPort(Protocol):
         ...
 
     async def settle(
-        self, endpoint_id: str, *, token: str, settlements: Sequence[Settlement], position: str
+        self,
+        endpoint_id: str,
+        *,
+        token: str,
+        settlements: Sequence[Settlement],
+        position: str,
+        heard: Heard,
     ) -> bool:
         """Write down what became of it."""
+        ...
+
+    async def log(
+        self, endpoint_id: str, attempts: Sequence[LoggedAttempt], *, keep: int, keep_for_ms: int
+    ) -> None:
+        """Note attempts for people to look at."""
+        ...
+
+    async def health(self, endpoint_id: str) -> Health:
+        """How an endpoint has fared here."""
+        ...
+
+    async def size(self) -> OutboxSize:
+        """How much is held."""
+        ...
+
+    async def cap(self, *, keep: int) -> tuple[int, int]:
+        """Drop the oldest whatever happens; how many, and how many of them unread."""
         ...
 
     async def trim(self, *, keep: int, keep_for_ms: int) -> int:
@@ -86,10 +110,11 @@ class PresencePort(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One delivery attempt, for metrics and the attempt log."""
+    """One delivery attempt, for metrics. `events`: how many were in the request."""
 
     endpoint_id: str
     event_id: str
+    events: int
     number_of_attempt: int
     verdict: Verdict
     status: int | None
@@ -104,6 +129,7 @@ Observe = Callable[[Attempt], None]
 class Pace:
     """The forwarder's times and amounts; the defaults are for production.
 
+    `log_keep`: how many attempts of each kind the log of an endpoint and shard keeps.
     `lock_ttl_ms`: a dead forwarder's work is taken over after so long. `refresh_s`: how soon edits
     of endpoints are followed. `keep`, `keep_for_ms`: what the outbox of a shard keeps for replay
     behind all endpoints. `idle_s`: how often an idle lane looks for due
@@ -123,4 +149,6 @@ class Pace:
     keep: int = 100_000
     keep_for_ms: int = 3 * 24 * 3600 * 1000
     keep_dead_letters_ms: int = 30 * 24 * 3600 * 1000
+    log_keep: int = 200
+    log_keep_for_ms: int = 3 * 24 * 3600 * 1000
     stop_s: float = 20.0

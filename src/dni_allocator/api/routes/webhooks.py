@@ -1,29 +1,46 @@
-"""Webhook endpoints: where events go."""
+"""Webhook endpoints: where events go, and what became of them."""
 
 from datetime import UTC, datetime
+from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 
 from dni_allocator.api.auth import opens
 from dni_allocator.api.context import ServicesDep
-from dni_allocator.api.schemas import EndpointCreate, EndpointEdit, EndpointOut, EndpointsOut
+from dni_allocator.api.schemas_webhooks import (
+    AttemptOut,
+    DeadLetterOut,
+    DeadLettersOut,
+    DeliveriesOut,
+    EndpointCreate,
+    EndpointEdit,
+    EndpointOut,
+    EndpointsOut,
+    ExampleBody,
+    ReplayBody,
+    ReplayOut,
+    RotateBody,
+    StandingOut,
+)
+from dni_allocator.domain.delivery import LoggedAttempt
 from dni_allocator.domain.webhook import Endpoint
 from dni_allocator.services.access import Scope
+from dni_allocator.services.deliveries import Replayed
+from dni_allocator.services.endpoints import Wanted, signature_of
+from dni_allocator.webhooks.signing import public_key_of
 
 router = APIRouter(
     prefix="/webhooks", tags=["webhooks"], dependencies=[Depends(opens(Scope.ADMIN))]
 )
 
+Limit = Annotated[int, Query(ge=1, le=500)]
+
 
 @router.post("", status_code=201, summary="Make an endpoint")
 async def create_endpoint(body: EndpointCreate, services: ServicesDep) -> EndpointOut:
-    """Make an endpoint; the answer holds the secret its receiver verifies signatures with."""
+    """Make an endpoint; the answer holds what its receiver verifies signatures with."""
     endpoint = await services.endpoints.create(
-        body.url,
-        secret=body.secret,
-        event_types=body.event_types,
-        description=body.description,
-        start=body.start,
+        _wanted(body), secret=body.secret, signature=body.signature, start=body.start
     )
     return _out(endpoint)
 
@@ -40,10 +57,11 @@ async def read_endpoint(endpoint_id: str, services: ServicesDep) -> EndpointOut:
     return _out(await services.endpoints.read(endpoint_id))
 
 
-@router.patch("/{endpoint_id}", summary="Enable or disable an endpoint")
+@router.patch("/{endpoint_id}", summary="Edit, enable or disable an endpoint")
 async def edit_endpoint(endpoint_id: str, body: EndpointEdit, services: ServicesDep) -> EndpointOut:
-    """Switch an endpoint on or off; it goes on where it was, as far as events are still kept."""
-    return _out(await services.endpoints.switch(endpoint_id, active=body.state == "active"))
+    """Change what is given. Switched on again, it goes on where it was, as far as that is kept."""
+    active = None if body.state is None else body.state == "active"
+    return _out(await services.endpoints.edit(endpoint_id, _wanted(body), active=active))
 
 
 @router.delete("/{endpoint_id}", status_code=204, summary="Delete an endpoint")
@@ -52,12 +70,152 @@ async def delete_endpoint(endpoint_id: str, services: ServicesDep) -> None:
     await services.endpoints.delete(endpoint_id)
 
 
+@router.post("/{endpoint_id}/rotate", summary="Change the secret")
+async def rotate_secret(
+    endpoint_id: str, services: ServicesDep, body: RotateBody | None = None
+) -> EndpointOut:
+    """Give the endpoint a new secret. The one before signs too, until its overlap is over."""
+    body = body or RotateBody()
+    return _out(
+        await services.endpoints.rotate(
+            endpoint_id,
+            overlap_s=body.overlap_s,
+            secret=body.secret,
+            signature=body.signature,
+        )
+    )
+
+
+@router.post("/{endpoint_id}/test", summary="Test an endpoint")
+async def test_endpoint(endpoint_id: str, services: ServicesDep) -> AttemptOut:
+    """Send an `endpoint.test` now and answer what came back. Not retried."""
+    return _attempt(await services.deliveries.try_out(endpoint_id))
+
+
+@router.post("/{endpoint_id}/example", summary="Send an example event")
+async def send_example(
+    endpoint_id: str, services: ServicesDep, body: ExampleBody | None = None
+) -> AttemptOut:
+    """Send the documented example of a type now, with an id of its own. Not retried."""
+    event_type = (body or ExampleBody()).event_type
+    return _attempt(await services.deliveries.try_out(endpoint_id, event_type))
+
+
+@router.get("/{endpoint_id}/deliveries", summary="List delivery attempts")
+async def list_deliveries(
+    endpoint_id: str, services: ServicesDep, *, failed: bool = False, limit: Limit = 100
+) -> DeliveriesOut:
+    """The newest attempts, with the heads of request and answer. `failed`: only failures."""
+    standing = await services.deliveries.standing(endpoint_id)
+    found = await services.deliveries.attempts(endpoint_id, failed_only=failed, limit=limit)
+    health = standing.health
+    return DeliveriesOut(
+        standing=StandingOut(
+            retrying=standing.retrying,
+            dead_letters=standing.dead_letters,
+            last_taken_at=_moment(health.taken_at),
+            failing_since=_moment(health.failing_since),
+            last_failed_at=_moment(health.failed_at),
+        ),
+        deliveries=[_attempt(each) for each in found],
+    )
+
+
+@router.get("/{endpoint_id}/dead-letters", summary="List dead letters")
+async def list_dead_letters(
+    endpoint_id: str, services: ServicesDep, limit: Limit = 100
+) -> DeadLettersOut:
+    """Events this endpoint did not take, newest first. Send them again with `replay`."""
+    found = await services.deliveries.dead_letters(endpoint_id, limit=limit)
+    return DeadLettersOut(
+        dead_letters=[
+            DeadLetterOut(
+                since=datetime.fromtimestamp(each.since_ms / 1000, tz=UTC),
+                reason=each.note,
+                attempts=each.entry.attempts,
+                event=each.entry.event.payload(),
+            )
+            for each in found
+        ]
+    )
+
+
+@router.post("/{endpoint_id}/replay", status_code=202, summary="Send events again")
+async def replay(endpoint_id: str, body: ReplayBody, services: ServicesDep) -> ReplayOut:
+    """Send events again under their own ids: some by id, a range of time, or all dead letters."""
+    done = Replayed(0)
+    if body.event_ids is not None:
+        done = await services.deliveries.replay_ids(endpoint_id, body.event_ids)
+    elif body.since is not None:
+        until = body.until or datetime.now(tz=UTC)
+        done = await services.deliveries.replay_range(
+            endpoint_id,
+            since_ms=max(0, int(body.since.timestamp() * 1000)),
+            until_ms=max(0, int(until.timestamp() * 1000)),
+        )
+    else:
+        done = await services.deliveries.replay_dead_letters(endpoint_id)
+    return ReplayOut(
+        replayed=done.events, missing=list(done.missing), go_on_since=_moment(done.go_on_ms)
+    )
+
+
+def _wanted(body: EndpointCreate | EndpointEdit) -> Wanted:
+    return Wanted(
+        url=body.url,
+        event_types=body.event_types,
+        pools=body.pools,
+        headers=body.headers,
+        rate_limit=body.rate_limit,
+        body=body.body,
+        batch_size=body.batch_size,
+        description=body.description,
+    )
+
+
+def _moment(ms: int | None) -> datetime | None:
+    return None if ms is None else datetime.fromtimestamp(ms / 1000, tz=UTC)
+
+
+def _attempt(one: LoggedAttempt) -> AttemptOut:
+    return AttemptOut.model_validate(
+        {
+            "at": datetime.fromtimestamp(one.at_ms / 1000, tz=UTC),
+            "message_id": one.message_id,
+            "event_id": one.event_id,
+            "events": one.events,
+            "attempt": one.attempt,
+            "verdict": one.verdict,
+            "status": one.status,
+            "failure": one.failure or None,
+            "took_ms": one.took_ms,
+            "request_headers": one.request,
+            "response_headers": one.response,
+            "response_excerpt": one.excerpt or None,
+        }
+    )
+
+
 def _out(endpoint: Endpoint) -> EndpointOut:
+    signature = signature_of(endpoint)
+    now_ms = int(datetime.now(tz=UTC).timestamp() * 1000)
     return EndpointOut(
         id=endpoint.id,
         url=endpoint.url,
-        secret=endpoint.secret,
+        secret=None if signature == "ed25519" else endpoint.secret,
+        public_key=public_key_of(endpoint.secret),
+        signature=signature,
+        old_secrets_until=[
+            datetime.fromtimestamp(one.until_ms / 1000, tz=UTC)
+            for one in endpoint.old_secrets
+            if one.until_ms > now_ms
+        ],
         event_types=list(endpoint.event_types),
+        pools=list(endpoint.pools),
+        headers=dict(endpoint.headers),
+        rate_limit=endpoint.rate_limit,
+        body=endpoint.body,
+        batch_size=endpoint.batch_size,
         description=endpoint.description,
         state=endpoint.state,
         disabled_reason=endpoint.disabled_reason or None,

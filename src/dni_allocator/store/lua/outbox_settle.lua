@@ -8,11 +8,13 @@ local cursors      = KEYS[2]   -- HASH endpoint -> position; `~` before it: susp
 local retries      = KEYS[3]   -- ZSET entry -> due at, ms
 local dead_letters = KEYS[4]   -- ZSET entry -> dead since, ms
 local parked       = KEYS[5]   -- HASH entry -> copy of the event
+local health       = KEYS[6]   -- HASH `taken`, `since`, `failed` -> last success, first, last failure
 local given_now    = ARGV[1]   -- ms, or empty: Redis TIME
 local token        = ARGV[2]   -- token of the caller
 local endpoint     = ARGV[3]   -- id of the endpoint
 local position     = ARGV[4]   -- all up to this entry are settled; empty: as it was
--- rows            = ARGV[5...] -- entry, taken | retry | dead, delay in ms, copy of the event (JSON)
+local heard        = ARGV[5]   -- taken | failed: how the endpoint did lately; empty: not asked
+-- rows            = ARGV[6...] -- entry, taken | retry | dead, delay in ms, copy of the event (JSON)
 
 --@include lib/clock
 --@include lib/entry_ids
@@ -25,7 +27,7 @@ if not current then
   return {"GONE"}
 end
 local now = clock(given_now)
-for at = 5, #ARGV, 4 do
+for at = 6, #ARGV, 4 do
   local entry, outcome, delay, copy = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   if outcome == "taken" then
     redis.call("ZREM", retries, entry)
@@ -38,6 +40,13 @@ for at = 5, #ARGV, 4 do
     redis.call("ZREM", retries, entry)
     redis.call("ZADD", dead_letters, "NX", now, entry)
   end
+end
+if heard == "taken" then
+  redis.call("HSET", health, "taken", now)
+  redis.call("HDEL", health, "since", "failed")
+elseif heard == "failed" then
+  redis.call("HSETNX", health, "since", now)
+  redis.call("HSET", health, "failed", now)
 end
 if position ~= "" then
   local suspended, reached = string.match(current, "^(~?)(.*)$")

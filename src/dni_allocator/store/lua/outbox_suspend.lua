@@ -1,7 +1,13 @@
--- A disabled endpoint keeps its position, but trimming no longer waits for it.
+-- A disabled endpoint keeps its position, but trimming no longer waits for it. Its home shard tells
+-- the others, once.
 -- Replies: {OK}; {GONE}: it has no position here. Idempotent. O(1).
-local cursors  = KEYS[1]  -- HASH endpoint -> position; `~` before it: suspended
-local endpoint = ARGV[1]  -- id of the endpoint
+local cursors   = KEYS[1]  -- HASH endpoint -> position
+local events    = KEYS[2]  -- STREAM, the outbox of the shard
+local given_now = ARGV[1]  -- ms, or empty: Redis TIME
+local endpoint  = ARGV[2]  -- id of the endpoint
+local reason    = ARGV[3]  -- why, in a word; empty: another shard tells
+
+--@include lib/clock
 
 local position = redis.call("HGET", cursors, endpoint)
 if not position then
@@ -9,5 +15,9 @@ if not position then
 end
 if string.sub(position, 1, 1) ~= "~" then
   redis.call("HSET", cursors, endpoint, "~" .. position)
+  if reason ~= "" then
+    redis.call("XADD", events, "*", "t", "endpoint.disabled", "endpoint_id", endpoint,
+      "w", string.format("%.0f", clock(given_now)), "r", reason)
+  end
 end
 return {"OK"}

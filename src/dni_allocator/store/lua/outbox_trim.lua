@@ -4,6 +4,7 @@
 -- Idempotent. O(limit + endpoints).
 local events    = KEYS[1]            -- STREAM, the outbox of the shard
 local cursors   = KEYS[2]            -- HASH endpoint -> position; `~` before it: suspended
+local tally     = KEYS[3]            -- HASH `trimmed` -> no entry after it was dropped
 local given_now = ARGV[1]            -- ms, or empty: Redis TIME
 local keep      = tonumber(ARGV[2])  -- most entries to keep for replay, give or take a stream node
 local keep_for  = tonumber(ARGV[3])  -- how long to keep an entry for replay, ms
@@ -11,6 +12,7 @@ local limit     = tonumber(ARGV[4])  -- most entries to drop in one run
 
 --@include lib/clock
 --@include lib/entry_ids
+--@include lib/trimming
 
 local newest = redis.call("XREVRANGE", events, "+", "-", "COUNT", 1)
 if not newest[1] then
@@ -43,6 +45,9 @@ if dropped < limit then
     aged = redis.call("XTRIM", events, "MINID", "=", too_old)
   end
   dropped = dropped + aged
+end
+if dropped > 0 then
+  note_trimmed(redis.call("XLEN", events) == 0 and newest[1][1] or nil)
 end
 -- Whole nodes are dropped, so that a run which stops for the limit may end up to a node below it.
 return {dropped > limit / 2 and "MORE" or "DONE", tostring(dropped)}

@@ -1,0 +1,142 @@
+"""Every type of event: what its payload holds, as JSON Schema, with an example.
+
+Owns the published shape. One more type is one more entry of `KINDS`; `domain.events` sends the
+fields that stand here, and the documents are generated from it. Within a version fields and reasons
+are only added; what would break a receiver gets a new version, which is announced.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+Schema = Mapping[str, object]
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+_TEXT: Final[Schema] = {"type": ["string", "null"]}
+_MOMENT: Final[Schema] = {"type": "string", "format": "date-time"}
+_NUMBER: Final[Schema] = {"type": "string", "pattern": r"^\+[0-9]{7,15}$"}
+
+
+def _text(description: str) -> Schema:
+    return {**_TEXT, "description": description}
+
+
+def _required(description: str) -> Schema:
+    return {"type": "string", "description": description}
+
+
+_LEASE: Final[Mapping[str, Schema]] = {
+    "pool_id": _required("The pool of the number."),
+    "number": {**_NUMBER, "description": "The leased number, E.164."},
+    "visitor_id": _required("Whose number it is."),
+    "destination": {**_NUMBER, "description": "The number the page originally showed, E.164."},
+    "lease_id": _required("The lease, as `/assign` answered it."),
+}
+_TOLD: Final[Mapping[str, Schema]] = {
+    "url": _text("The page; null: it told nothing."),
+    "referrer": _text("Where the visitor came from; null: it told nothing."),
+    "fields": {"type": "object", "description": "Marketing data the page told, flat."},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One type of event. `data` are the fields of `data` in their order, `event_id` left out.
+
+    `example` is an outbox entry, as `domain.events.from_entry` reads it.
+    """
+
+    type: str
+    version: int
+    summary: str
+    data: Mapping[str, Schema]
+    example: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def file_name(self) -> str:
+        """Where the schema is published, below docs/schemas."""
+        return f"{self.type}.v{self.version}.json"
+
+    def schema(self) -> dict[str, object]:
+        """The JSON Schema of the payload (draft 2020-12)."""
+        data = {"event_id": _required("The same however often it is sent."), **self.data}
+        return {
+            "$schema": DIALECT,
+            "$id": f"urn:dni-allocator:event:{self.type}:v{self.version}",
+            "title": self.type,
+            "description": self.summary,
+            "type": "object",
+            "required": ["type", "timestamp", "data"],
+            "properties": {
+                "type": {"const": self.type},
+                "timestamp": {**_MOMENT, "description": "When it happened."},
+                "data": {
+                    "type": "object",
+                    "required": list(data),
+                    "properties": {name: dict(each) for name, each in data.items()},
+                },
+            },
+        }
+
+
+_ENTRY: Final = {
+    "p": "pool_jxf0pv7gvgd81b0w", "n": "+16025550103", "v": "visitor-1", "d": "+16025550142",
+    "f": "1", "x": '{"url":"https://shop.example/?gclid=EAIa","fields":{"gclid":"EAIa"}}',
+}  # fmt: skip
+
+_KINDS: Final = (
+    Kind(
+        type="number.assigned",
+        version=1,
+        summary="A visitor got a lease. Renewals are no events.",
+        data={**_LEASE, "reason": _required("`new`, or `returned`: they had it before."), **_TOLD},
+        example={**_ENTRY, "t": "number.assigned", "w": "1795423107109", "r": "new"},
+    ),
+    Kind(
+        type="lease.ended",
+        version=1,
+        summary="A visitor's lock of a number ended.",
+        data={
+            **_LEASE,
+            "reason": _required("Why: `closed`, `idle`, … More may be added."),
+            "url": _TOLD["url"],
+            "referrer": _TOLD["referrer"],
+            "started_at": {**_MOMENT, "description": "When the lease began."},
+            "ended_at": {**_MOMENT, "description": "The instant the lock ended."},
+            "fields": _TOLD["fields"],
+        },
+        example={
+            **_ENTRY,
+            "t": "lease.ended",
+            "w": "1795423137176",
+            "s": "1795423107109",
+            "r": "closed",
+        },
+    ),
+    Kind(
+        type="endpoint.disabled",
+        version=1,
+        summary="A webhook endpoint gets no more events: tell the other endpoints, and a person.",
+        data={
+            "endpoint_id": _required("The endpoint that was disabled."),
+            "reason": _required("`gone` (410), `failing` (five days of it), `operator`."),
+        },
+        example={
+            "t": "endpoint.disabled",
+            "w": "1795423137176",
+            "endpoint_id": "whe_2f0c8d1e",
+            "r": "failing",
+        },
+    ),
+    Kind(
+        type="endpoint.test",
+        version=1,
+        summary="Somebody tests the endpoint. Sent to that endpoint only, outside the outbox.",
+        data={"endpoint_id": _required("The endpoint that is tested.")},
+        example={"t": "endpoint.test", "w": "1795423137176", "endpoint_id": "whe_2f0c8d1e"},
+    ),
+)
+
+KINDS: Final[Mapping[str, Kind]] = {kind.type: kind for kind in _KINDS}
+"""By type, in the order in which the documents show them."""
