@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from loadtests.bench import (
+    backlog,
     forwarding,
     http_rows,
     load,
@@ -35,6 +36,7 @@ PARTS: tuple[tuple[tuple[str, ...], Part], ...] = (
     (scaling_http.NAMES, scaling_http.measure),
     (memory.NAMES, memory.measure),
     (forwarding.NAMES, forwarding.measure),
+    (backlog.NAMES, backlog.measure),
     (postgresql.NAMES, postgresql.measure),
 )
 

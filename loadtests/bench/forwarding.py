@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 import urllib.request
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from dni_allocator.domain.webhook import Endpoint
@@ -27,8 +27,6 @@ _POOLS = 32
 _SINGLE_LIMIT = 800
 _BATCHED_LIMIT = 5_000
 _STALLED_S = 20.0
-_BATCH_FIELD = "batch"
-"""What an endpoint must know before it can be sent several events in one request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +47,7 @@ async def measure(plan: Plan) -> list[Row]:
         rows += await _rows(SINGLE, what, limit, plan.scaled(8_000, short=1_500), batched=False)
     if plan.wants(BATCHED):
         what, limit = "forwarder, batched", _BATCHED_LIMIT
-        if _BATCH_FIELD in {each.name for each in fields(Endpoint)}:
-            count = plan.scaled(50_000, short=5_000)
-            rows += await _rows(BATCHED, what, limit, count, batched=True)
-        else:
-            rows.append(Row(name=BATCHED, what=what, value="endpoints know no batches",
-                            budget=f"≥ {limit:,} /s"))  # fmt: skip
+        rows += await _rows(BATCHED, what, limit, plan.scaled(50_000, short=5_000), batched=True)
     return rows
 
 
@@ -75,18 +68,22 @@ async def _drain(count: int, *, batched: bool) -> _Run:
     with redis_server() as redis, peer("sink") as sink:
         async with Connection(redis.url) as connection:
             await _fill(connection, redis.socket_path, redis.pid, count=count)
-            record = {
-                "id": "whe_bench",
-                "url": f"http://127.0.0.1:{sink.port}/events",
-                "secret": new_secret(b"benchmark of the forwarder: 32 B"),
-                "created_ms": int(time.time() * 1000),
-                "start": "oldest",
-                _BATCH_FIELD: batched,
-            }
-            endpoint = Endpoint.from_json(json.dumps(record))
+            endpoint = receiving_at(sink.port, batched=batched)
             await Endpoints(connection.execute, shards=SHARDS).create(endpoint)
             with forwarder(redis.url) as pid:
                 return await _watch(sink, pid, count)
+
+
+def receiving_at(port: int, *, batched: bool) -> Endpoint:
+    """An endpoint that takes all there is, at a sink on this machine."""
+    return Endpoint(
+        id="whe_bench",
+        url=f"http://127.0.0.1:{port}/events",
+        secret=new_secret(b"benchmark of the forwarder: 32 B"),
+        created_ms=int(time.time() * 1000),
+        start="oldest",
+        body="json" if batched else "single",
+    )
 
 
 async def _fill(connection: Connection, socket_path: Path, pid: int, *, count: int) -> None:
@@ -109,12 +106,12 @@ async def _fill(connection: Connection, socket_path: Path, pid: int, *, count: i
 async def _watch(sink: Server, pid: int, count: int) -> _Run:
     """From the first delivery seen to the last; the start of the process does not count."""
     began = moved = time.monotonic()
-    first = _taken(sink)
+    first = taken(sink)
     cpu = 0.0
     seen = first
     while seen["events"] < count:
         await asyncio.sleep(0.02)
-        now, last = _taken(sink), seen
+        now, last = taken(sink), seen
         if first["events"] == 0 and now["events"]:
             first, began, cpu = now, time.monotonic(), cpu_seconds(pid)
         if now["events"] != last["events"]:
@@ -130,7 +127,8 @@ async def _watch(sink: Server, pid: int, count: int) -> _Run:
     )
 
 
-def _taken(sink: Server) -> dict[str, int]:
+def taken(sink: Server) -> dict[str, int]:
+    """What a sink has: `events`, in so many `requests`."""
     with urllib.request.urlopen(f"http://127.0.0.1:{sink.port}/") as answer:
         counted: dict[str, int] = json.loads(answer.read())
         return counted

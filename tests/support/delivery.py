@@ -5,8 +5,10 @@
 
 import argparse
 import asyncio
+import json
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -25,6 +27,7 @@ from dni_allocator.webhooks.guard import parse_networks
 from dni_allocator.webhooks.ports import Attempt, Pace
 from dni_allocator.webhooks.signing import new_secret
 from dni_allocator.webhooks.transport import HttpTransport
+from tests.support.receiver import Delivery
 
 SECRET = new_secret(b"delivery tests: thirty-two bytes")
 LOOPBACK = parse_networks("127.0.0.0/8")
@@ -72,17 +75,44 @@ def forwarder(
     shards: int = 1,
     pace: Pace = QUICK,
     clock: Callable[[], str] = redis_time,
+    monotonic: Callable[[], float] = time.monotonic,
     observe: Callable[[Attempt], None] = lambda _: None,
 ) -> Forwarder:
     """A forwarder on a real store and a real network."""
     return Forwarder(
         outboxes=[Outbox(connection.execute, shard=n, clock=clock) for n in range(shards)],
-        endpoints=Endpoints(connection.execute, shards=shards),
+        endpoints=Endpoints(connection.execute, shards=shards, clock=clock),
         presence=Presence(connection.execute),
         transport=transport,
         pace=pace,
+        clock=monotonic,
         observe=observe,
     )
+
+
+class HasteClock:
+    """The forwarder's own clock, so much faster than the wall's: its waits are over soon.
+
+    Locks are the store's, and renewed by this clock, so they are renewed as often.
+    """
+
+    def __init__(self, times: float = 1_000.0) -> None:
+        self._times = times
+        self._began = time.monotonic()
+
+    def __call__(self) -> float:
+        """Seconds."""
+        return (time.monotonic() - self._began) * self._times
+
+
+def event_ids(delivery: Delivery) -> list[str]:
+    """The ids of the events in a request: of one, of an array, of lines."""
+    if delivery.headers["content-type"] == "application/x-ndjson":
+        events = [json.loads(line) for line in delivery.body.splitlines()]
+    else:
+        parsed = json.loads(delivery.body)
+        events = parsed if isinstance(parsed, list) else [parsed]
+    return [str(event["data"]["event_id"]) for event in events]
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ import base64
 from datetime import UTC, datetime
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
@@ -12,8 +13,11 @@ from dni_allocator.domain.errors import InvalidRequest
 from dni_allocator.webhooks.signing import (
     SignatureMismatch,
     StaleTimestamp,
+    check_secret,
     key_of,
+    new_private_key,
     new_secret,
+    public_key_of,
     sign,
     verify,
 )
@@ -145,3 +149,48 @@ def test_a_malformed_secret_is_refused_and_not_repeated(secret: str) -> None:
         key_of(secret)
 
     assert secret.removeprefix("whsec_") == "" or secret not in refused.value.detail
+
+
+PRIVATE = new_private_key(b"0123456789abcdef0123456789abcdef")
+PUBLIC = public_key_of(PRIVATE) or ""
+
+
+def test_ed25519_is_checked_with_the_public_key_alone() -> None:
+    """Another implementation accepts it: a receiver needs nothing that could forge."""
+    signature = sign([PRIVATE], message_id="evt_s0_1-0", timestamp_s=NOW, body=b"{}")
+
+    version, _, digest = signature.partition(",")
+    public = base64.b64decode(PUBLIC.removeprefix("whpk_"))
+    signed = f"evt_s0_1-0.{NOW}.".encode() + b"{}"
+    Ed25519PublicKey.from_public_bytes(public).verify(base64.b64decode(digest), signed)
+    assert version == "v1a"
+    assert verify([PUBLIC], headers=headers(signature), body=b"{}", now_s=NOW) == "evt_s0_1-0"
+
+
+def test_ed25519_matches_no_other_key_and_no_other_body() -> None:
+    """One bit elsewhere, or somebody else's key, and it is none of ours."""
+    signature = sign([PRIVATE], message_id="evt_s0_1-0", timestamp_s=NOW, body=b"{}")
+    other = public_key_of(new_private_key(bytes(32))) or ""
+
+    for keys, body in (([other], b"{}"), ([PUBLIC], b"{ }"), ([SECRET], b"{}")):
+        with pytest.raises(SignatureMismatch):
+            verify(keys, headers=headers(signature), body=body, now_s=NOW)
+
+
+def test_a_receiver_may_change_from_hmac_to_ed25519() -> None:
+    """Both sign while they overlap, so it does not matter which one it knows."""
+    signature = sign([PRIVATE, SECRET], message_id="evt_s0_1-0", timestamp_s=NOW, body=b"{}")
+
+    for keys in ([PUBLIC], [SECRET]):
+        assert verify(keys, headers=headers(signature), body=b"{}", now_s=NOW) == "evt_s0_1-0"
+
+
+@pytest.mark.parametrize(
+    "secret", ["whsk_", "whsk_!!", "whsk_" + base64.b64encode(bytes(31)).decode()]
+)
+def test_a_malformed_private_key_is_refused_and_not_repeated(secret: str) -> None:
+    """As with shared secrets: the error must not put it into a log."""
+    with pytest.raises(InvalidRequest) as refused:
+        check_secret(secret)
+
+    assert secret.removeprefix("whsk_") == "" or secret not in refused.value.detail
