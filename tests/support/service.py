@@ -169,13 +169,13 @@ class Site:
 @asynccontextmanager
 async def serving(
     redis_url: str, *, clock: ManualClock | None = None, admin_key: str | None = ADMIN_KEY,
-    announced: list[str] | None = None, redis_timeout_s: float = 2.0,
+    announced: list[str] | None = None, redis_timeout_s: float = 2.0, webhook_allow: str = "",
 ) -> AsyncIterator[Service]:  # fmt: skip
     """The application with its lifespan, without housekeeping in the background."""
     clock = clock or ManualClock()
     settings = Settings.model_validate(
         {"redis_url": redis_url, "shards": 4, "admin_key": admin_key,
-         "redis_timeout_s": redis_timeout_s}
+         "redis_timeout_s": redis_timeout_s, "webhook_allow": webhook_allow}
     )  # fmt: skip
     announce = (announced if announced is not None else []).append
     app = App(settings, Options(forwarder=False, sweeper=False, clock=clock, announce=announce))

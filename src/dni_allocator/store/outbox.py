@@ -5,7 +5,6 @@ on nor move a position. Knows nothing of HTTP, schedules or what became of a del
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
 from typing import Final
 
 import orjson
@@ -207,7 +206,7 @@ class Outbox:
                 await _LOG.run(
                     self._execute,
                     {"log": key, "keep": keep, "keep_for": keep_for_ms},
-                    [orjson.dumps(asdict(one)) for one in some[-keep:]],
+                    [orjson.dumps(one) for one in some[-keep:]],
                 )
 
     async def health(self, endpoint_id: str) -> Health:

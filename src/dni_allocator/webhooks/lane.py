@@ -35,6 +35,7 @@ from dni_allocator.webhooks.window import Window
 
 _LOG: Final = structlog.get_logger(__name__)
 _MOST_DUE: Final = 64
+_MOST_NOTED: Final = 10
 _STORE_PAUSE_S: Final = 0.2
 
 
@@ -103,6 +104,7 @@ class Lane:
         self._hold_until = 0.0
         self._failing_since: float | None = None
         self._renewed = self._committed = self._clock()
+        self._logged = 0.0
 
     # --- for the forwarder ---------------------------------------------------------------------
 
@@ -160,6 +162,7 @@ class Lane:
                 if not await self._keep_lock() or not await self._commit(at_once=leaving):
                     self._log.warning("lane lost to another forwarder")
                     return
+                await self._write_log(at_once=leaving)
                 if leaving and not self._in_flight and not self._done:
                     return
                 if not leaving and not await self._refill():
@@ -215,18 +218,20 @@ class Lane:
             self._position = ""
             if self._heard == heard:
                 self._heard = ""
-            await self._write_log()
         return kept
 
-    async def _write_log(self) -> None:
+    async def _write_log(self, *, at_once: bool) -> None:
+        now = self._clock()
+        if not self._noted or (now - self._logged < self._pace.log_s and not at_once):
+            return
+        self._logged = now
         attempts, self._noted = self._noted, []
-        if attempts:
-            await self._outbox.log(
-                self.endpoint.id,
-                attempts,
-                keep=self._pace.log_keep,
-                keep_for_ms=self._pace.log_keep_for_ms,
-            )
+        await self._outbox.log(
+            self.endpoint.id,
+            attempts,
+            keep=self._pace.log_keep,
+            keep_for_ms=self._pace.log_keep_for_ms,
+        )
 
     @property
     def _read_ahead(self) -> int:
@@ -411,19 +416,21 @@ class Lane:
         took_s: float,
     ) -> None:
         attempt = entries[0].attempts + 1
-        self._noted.append(
-            noted(
-                packed,
-                answer,
-                judged,
-                endpoint=self.endpoint,
-                event_id=entries[0].event_id,
-                events=len(entries),
-                attempt=attempt,
-                at_s=at_s,
-                took_s=took_s,
+        # Of a burst of successes a few are enough, the log keeps no more anyway.
+        if judged is not Verdict.TAKEN or len(self._noted) < _MOST_NOTED:
+            self._noted.append(
+                noted(
+                    packed,
+                    answer,
+                    judged,
+                    endpoint=self.endpoint,
+                    event_id=entries[0].event_id,
+                    events=len(entries),
+                    attempt=attempt,
+                    at_s=at_s,
+                    took_s=took_s,
+                )
             )
-        )
         if len(self._noted) > 2 * self._pace.log_keep:
             del self._noted[: self._pace.log_keep]
         self._observe(

@@ -129,11 +129,11 @@ Observe = Callable[[Attempt], None]
 class Pace:
     """The forwarder's times and amounts; the defaults are for production.
 
-    `log_keep`: how many attempts of each kind the log of an endpoint and shard keeps.
     `lock_ttl_ms`: a dead forwarder's work is taken over after so long. `refresh_s`: how soon edits
     of endpoints are followed. `keep`, `keep_for_ms`: what the outbox of a shard keeps for replay
-    behind all endpoints. `idle_s`: how often an idle lane looks for due
-    retries. `stop_s`: how long requests in flight may take when stopping.
+    behind all endpoints. `log_s`: how often attempts are written to their log, which keeps
+    `log_keep` of each kind for an endpoint and shard. `idle_s`: how often an idle lane looks for
+    due retries. `stop_s`: how long requests in flight may take when stopping.
     """
 
     lock_ttl_ms: int = 10_000
@@ -149,6 +149,7 @@ class Pace:
     keep: int = 100_000
     keep_for_ms: int = 3 * 24 * 3600 * 1000
     keep_dead_letters_ms: int = 30 * 24 * 3600 * 1000
+    log_s: float = 0.5
     log_keep: int = 200
     log_keep_for_ms: int = 3 * 24 * 3600 * 1000
     stop_s: float = 20.0
