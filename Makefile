@@ -16,7 +16,7 @@ LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3
 	pyproject.toml --group build --extra postgresql
 
 .PHONY: help run test check check-format check-lint check-types check-imports check-openapi \
-	check-tag openapi format parts bench lock clean
+	check-tag openapi format parts bench chaos lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -26,6 +26,9 @@ run: $(VENV)/.ready-run ## Start everything: Valkey, service, forwarder, sink an
 
 test: $(VENV)/.ready-dev parts ## Run all tests, in a real browser too
 	$(BIN)/python -m pytest --numprocesses=$(WORKERS) $(ARGS)
+
+chaos: $(VENV)/.ready-dev parts ## Kill, hang, restart for some minutes: nothing may be lost
+	$(BIN)/python -m pytest --numprocesses=1 -m "chaos" tests/webhooks $(ARGS)
 
 check: check-format check-lint check-types check-imports check-openapi check-tag ## Lint, types, imports, generated files
 

@@ -108,7 +108,7 @@ def _entries() -> Iterator[tuple[str, list[str]]]:
 def _write(client: Redis, entries: Iterator[tuple[str, list[str]]]) -> int:
     with client.pipeline(transaction=False) as pipe:
         for key, fields in entries:
-            pipe.execute_command("XADD", key, "*", *fields)
+            pipe.execute_command("XADD", key, "*", *fields)  # type: ignore[no-untyped-call]  # redis-py leaves this one untyped
         return len(pipe.execute())
 
 

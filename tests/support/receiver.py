@@ -47,6 +47,21 @@ class Receiver:
     in_hand: int = 0
     most_at_once: int = 0
     connections: int = 0
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    server: asyncio.Server | None = None
+
+    async def die(self) -> None:
+        """Stop listening and cut what is under way, as a killed process does. Safe to repeat."""
+        if self.server is None:
+            return
+        server, self.server = self.server, None
+        server.close()
+        for task in list(self.tasks):
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await server.wait_closed()
+        # An aborted connection is closed in the next turn of the loop.
+        await asyncio.sleep(0)
 
     def ids(self) -> list[str]:
         """The events that were taken, in the order in which they were."""
@@ -98,22 +113,15 @@ async def _read(reader: asyncio.StreamReader) -> Delivery:
 async def receiving(port: int = 0) -> AsyncIterator[Receiver]:
     """A receiver that listens; with its port given, one that comes back."""
     receiver = Receiver(url="")
-    tasks: set[asyncio.Task[None]] = set()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(receiver._serve(reader, writer))  # noqa: SLF001 -- one module
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        receiver.tasks.add(task)
+        task.add_done_callback(receiver.tasks.discard)
 
-    server = await asyncio.start_server(accept, "127.0.0.1", port)
+    server = receiver.server = await asyncio.start_server(accept, "127.0.0.1", port)
     receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
     try:
         yield receiver
     finally:
-        server.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await server.wait_closed()
-        # An aborted connection is closed in the next turn of the loop.
-        await asyncio.sleep(0)
+        await receiver.die()
