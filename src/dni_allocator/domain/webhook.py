@@ -35,6 +35,7 @@ JITTER: Final = 0.2
 LONGEST_RETRY_AFTER_S: Final = 24 * 3600.0
 """A receiver that asks for more is asked again after this long: it may not mean it."""
 
+_FIRST_HOLD_S: Final = 5.0
 LONGEST_HOLD_S: Final = 300.0
 """A batch that failed holds back all behind it, so it is tried again at least this often."""
 
@@ -213,12 +214,13 @@ def retry_delay_s(
 
 
 def hold_s(attempts: int, *, random: float) -> float:
-    """Seconds a batch waits in its place before it is tried again, after so many attempts.
+    """Seconds a batch waits in its place before it is tried again, after so many attempts (from 1).
 
-    The schedule, but never more than five minutes: everything behind it waits too.
+    5 s, then twice as long each time, at most five minutes: everything behind it waits too, so it
+    does not follow the schedule of single events.
     """
-    delay = RETRY_DELAYS_S[min(attempts, len(RETRY_DELAYS_S) - 1)]
-    return min(delay, LONGEST_HOLD_S) * (1 - JITTER + 2 * JITTER * random)
+    delay = min(_FIRST_HOLD_S * 2.0 ** min(attempts - 1, 10), LONGEST_HOLD_S)
+    return delay * (1 - JITTER + 2 * JITTER * random)
 
 
 def retry_after_s(headers: Mapping[str, str], *, now_s: float) -> float | None:

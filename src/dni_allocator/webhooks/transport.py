@@ -62,7 +62,7 @@ class HttpTransport:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._timeout_s = timeout_s
-        self._tls = tls or httpx.create_ssl_context(trust_env=False)
+        self._tls = tls
         self._backends = {
             scheme: GuardedBackend(encrypted=scheme == b"https", allowed=allowed)
             for scheme in (b"http", b"https")
@@ -105,11 +105,17 @@ class HttpTransport:
                 pass
         fresh = httpcore.AsyncHTTPConnection(
             target.origin,
-            ssl_context=self._tls,
+            ssl_context=self._trust() if target.scheme == b"https" else None,
             keepalive_expiry=_KEEP_IDLE_S,
             network_backend=self._backends[target.scheme],
         )
         return await self._send(fresh, request)
+
+    def _trust(self) -> ssl.SSLContext:
+        # Read when it is first needed: the certificates of all authorities take a while.
+        if self._tls is None:
+            self._tls = httpx.create_ssl_context(trust_env=False)
+        return self._tls
 
     async def _send(
         self, connection: httpcore.AsyncHTTPConnection, request: httpcore.Request
