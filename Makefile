@@ -57,7 +57,7 @@ format: $(VENV)/.ready-dev ## Let ruff format and mend the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-parts: $(VENV)/.ready-dev ## Install a Chromium and a PostgreSQL for the tests where there is none
+parts: $(VENV)/.ready-dev ## Install Chromium, Firefox and PostgreSQL for the tests where there is none
 	@$(BIN)/python -m tests.support.parts
 
 bench: $(VENV)/.ready-load ## Measure against peers and budgets; ARGS=--short for a rough minute

@@ -1,5 +1,6 @@
 """Fixtures of the browser tests: one Chromium, a fresh browser profile per test, the stand-in."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from tests.browser.standin import Standin, running
 from tests.support.browser import chromium_path, visible_user_agent
+from tests.support.firefox import firefox_path
 from tests.support.waiting import wait_until_async
 
 PAGES: Final = Path(__file__).parent / "pages"
@@ -18,7 +20,8 @@ PAGES: Final = Path(__file__).parent / "pages"
 # Visibility belongs to the window system; a test says what it is.
 SET_VISIBILITY: Final = """state => {
   Object.defineProperty(document, "visibilityState", {configurable: true, get: () => state});
-  document.dispatchEvent(new Event("visibilitychange"));
+  Object.defineProperty(document, "hidden", {configurable: true, get: () => state !== "visible"});
+  document.dispatchEvent(new Event("visibilitychange", {bubbles: true}));
 }"""
 
 # The queue stub of the integration code, and what the page says to it before the tag is there.
@@ -33,66 +36,6 @@ RECORD_ERRORS: Final = """
   addEventListener("error", event => pageErrors.push(String(event.message)));
   addEventListener("unhandledrejection", event => pageErrors.push(String(event.reason)));
 """
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Path:
-    """The Chromium to drive; looked for outside of any event loop, as the search may need one."""
-    return chromium_path()
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser(chromium: Path) -> AsyncIterator[Browser]:
-    """One running Chromium for all tests."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=chromium,
-            args=[
-                "--no-sandbox",
-                "--disable-gpu",
-                "--no-first-run",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-            ],
-        )
-        yield browser
-        await browser.close()
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def user_agent(browser: Browser) -> str:
-    """What a person's Chromium calls itself: without a window, it says so, as robots do."""
-    return await visible_user_agent(browser)
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def context(browser: Browser, user_agent: str) -> AsyncIterator[BrowserContext]:
-    """A browser profile of its own: nothing stored, no cookies."""
-    context = await browser.new_context(user_agent=user_agent)
-    await context.add_init_script(RECORD_ERRORS)
-    yield context
-    await context.close()
-
-
-@pytest.fixture
-def standin() -> Iterator[Standin]:
-    """The customer's site and the scriptable service."""
-    with running() as standin:
-        yield standin
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def gallery(browser: Browser, user_agent: str) -> AsyncIterator[Page]:
-    """A page whose visitor has numbers already; tables of snippets are held into it, one by one."""
-    with running() as standin:
-        page = await browser.new_page(user_agent=user_agent)
-        visit = Visit(page.context, standin)
-        visit.page = page
-        await visit.open('<p id="number">(602) 555-0100 020 7946 0001</p><main></main>')
-        await visit.shows("(602) 555-0123 020 7946 0789")
-        yield page
-        await page.close()
 
 
 @dataclass(slots=True)
@@ -181,6 +124,87 @@ class Visit:
         errors = await self.page.evaluate("pageErrors")
         assert isinstance(errors, list)
         return errors
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Path:
+    """The Chromium to drive; looked for outside of any event loop, as the search may need one."""
+    return chromium_path()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(chromium: Path) -> AsyncIterator[Browser]:
+    """One running Chromium for all tests."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=chromium,
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ],
+        )
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def user_agent(browser: Browser) -> str:
+    """What a person's Chromium calls itself: without a window, it says so, as robots do."""
+    return await visible_user_agent(browser)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def firefox() -> AsyncIterator[Browser]:
+    """One running Firefox, over WebDriver BiDi, for what is tested in both."""
+    program = await asyncio.to_thread(firefox_path)
+    async with async_playwright() as playwright:
+        browser = await playwright.firefox.launch(channel="moz-firefox", executable_path=program)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session", params=["chromium", "firefox"])
+async def each_visit(
+    request: pytest.FixtureRequest, browser: Browser, firefox: Browser, standin: Standin
+) -> AsyncIterator[Visit]:
+    """A visitor who has not been here before, in the one browser and in the other."""
+    context = await (browser if request.param == "chromium" else firefox).new_context()
+    await context.add_init_script(RECORD_ERRORS)
+    yield Visit(context, standin)
+    await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def context(browser: Browser, user_agent: str) -> AsyncIterator[BrowserContext]:
+    """A browser profile of its own: nothing stored, no cookies."""
+    context = await browser.new_context(user_agent=user_agent)
+    await context.add_init_script(RECORD_ERRORS)
+    yield context
+    await context.close()
+
+
+@pytest.fixture
+def standin() -> Iterator[Standin]:
+    """The customer's site and the scriptable service."""
+    with running() as standin:
+        yield standin
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def gallery(browser: Browser, user_agent: str) -> AsyncIterator[Page]:
+    """A page whose visitor has numbers already; tables of snippets are held into it, one by one."""
+    with running() as standin:
+        page = await browser.new_page(user_agent=user_agent)
+        visit = Visit(page.context, standin)
+        visit.page = page
+        await visit.open('<p id="number">(602) 555-0100 020 7946 0001</p><main></main>')
+        await visit.shows("(602) 555-0123 020 7946 0789")
+        yield page
+        await page.close()
 
 
 @pytest.fixture

@@ -32,9 +32,9 @@ def chromium_path() -> Path:
     named = os.environ.get(_SETTING)
     for program in (named,) if named else _PROGRAMS:
         found = shutil.which(program)
-        if found is not None and _runs(found):
+        if found is not None and runs(found):
             return Path(found)
-    if not named and _runs(own := _playwright_chromium()):
+    if not named and runs(own := _playwright_chromium()):
         return Path(own)
     raise NoBrowserError(
         f"no Chromium runs here ({named or 'neither on the PATH nor from Playwright'}); "
@@ -76,8 +76,8 @@ def ensure_chromium() -> Path:
     return chromium_path()
 
 
-def _runs(program: str) -> bool:
-    # A program that is there can still be a snap's empty shell, or lack a library.
+def runs(program: str) -> bool:
+    """Whether a browser starts at all: one can be a snap's empty shell, or lack a library."""
     try:
         result = subprocess.run(
             [program, "--version"], capture_output=True, timeout=30, check=False
