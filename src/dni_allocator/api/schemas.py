@@ -169,12 +169,26 @@ class ProblemOut(BaseModel):
     code: str
 
 
+class AmpNumberOut(BaseModel):
+    """What the AMP component `amp-call-tracking` wants."""
+
+    phoneNumber: str = Field(description="E.164.")  # noqa: N815 - AMP's name
+    formattedPhoneNumber: str  # noqa: N815 - AMP's name
+
+
 class IntegrationOut(BaseModel):
     """How to put the tag on a site."""
 
     html: str = Field(description="One script element; follows edits of the pool by itself.")
     pinned_html: str = Field(
         description="The same with a fixed version and its hash; renew it after edits."
+    )
+    tag_manager: str = Field(description="For a Custom HTML tag of Google Tag Manager.")
+    wordpress: str = Field(description="PHP for a theme's functions.php or a small plugin.")
+    react: str = Field(description="A component that swaps after hydration.")
+    amp: str = Field(description="For each destination; AMP pages run no script of ours.")
+    hiding_css: str = Field(
+        description="Optional: elements with `data-dni-hide` wait for the number, at most 1 s."
     )
     version: str
     integrity: str

@@ -6,6 +6,7 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from dni_allocator.domain.conditions import Condition
+from dni_allocator.domain.marketing import Entry
 from dni_allocator.domain.matching import Match, MatchFallback
 
 LONGEST_WINDOW_S = 259_200
@@ -95,7 +96,7 @@ class PoolSettings:
     allowed_origins: tuple[str, ...] = ()
     min_size: int | None = None
     max_size: int | None = None
-    marketing_fields: tuple[str, ...] = ()
+    marketing_fields: tuple[Entry, ...] = ()
     traffic_sources: tuple[str, ...] = ()
     vendor: str | None = None
     paused: bool = False

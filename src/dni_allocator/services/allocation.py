@@ -20,6 +20,7 @@ from dni_allocator.domain.lease import (
     PageRequest,
     Reason,
 )
+from dni_allocator.domain.marketing import names_of, search_of
 from dni_allocator.domain.number import parse_number
 from dni_allocator.domain.pool import Pool
 from dni_allocator.services.ids import new_page_id, new_visitor_id
@@ -29,6 +30,9 @@ from dni_allocator.services.suggestions import Suggestions
 from dni_allocator.store.leases import LeaseStore, Stale, Unordered
 
 T = TypeVar("T")
+
+_REFERRERS = (("referrer", ""), ("first_referrer", "first_"))
+"""Fields of the tag that may name a search engine, and what stands before what they tell."""
 
 
 class Page(Protocol):
@@ -328,8 +332,13 @@ def _data(page: Page, pool: Pool) -> str:
     """What is kept with the lease, as JSON text; "" when the page told nothing."""
     if page.consent == "none":
         return "{}"
-    fields, wanted = page.fields, pool.settings.marketing_fields
-    if wanted:
+    fields = page.fields
+    for name, prefix in _REFERRERS:
+        if name in fields:
+            told_by = search_of(fields[name])
+            fields = {**{prefix + each: value for each, value in told_by.items()}, **fields}
+    if pool.settings.marketing_fields:
+        wanted = names_of(pool.settings.marketing_fields)
         fields = {name: value for name, value in fields.items() if name in wanted}
     told: dict[str, object] = {}
     if page.url:

@@ -3,6 +3,7 @@
 import orjson
 
 from dni_allocator.domain.conditions import Condition, Operator
+from dni_allocator.domain.marketing import entry_of
 from dni_allocator.domain.matching import Match, MatchFallback
 from dni_allocator.domain.pool import (
     Format,
@@ -17,7 +18,6 @@ _LISTS = (
     "destinations",
     "overflow_numbers",
     "allowed_origins",
-    "marketing_fields",
     "traffic_sources",
 )
 _CONDITIONS = ("reserve_for", "serves")
@@ -54,6 +54,7 @@ def load_pool(doc: str, *, revision: int) -> Pool:
             Condition(each["field"], Operator(each["operator"]), tuple(each["values"]))
             for each in settings.get(name, ())
         )
+    settings["marketing_fields"] = tuple(map(entry_of, settings.get("marketing_fields", ())))
     for name, choice in _CHOICES.items():
         if name in settings:
             settings[name] = choice(settings[name])

@@ -14,7 +14,11 @@ from typing import Final
 
 from dni_allocator import __version__
 
-_BUNDLE: Final = "dist/dni.js"
+_TAG: Final = "dist/dni.js"
+_MORE: Final = "dist/more.js"
+
+_FEWEST_DIGITS: Final = 5
+"""Fewer digits are no phone number that one may replace wherever they stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,23 @@ class TagDestination:
 
 
 @dataclass(frozen=True, slots=True)
+class TagField:
+    """A marketing field and where a page has it.
+
+    Attributes:
+        name: as `/assign` gets it.
+        source: `parameter`, `cookie`, `variable` or `data_layer`.
+        key: its name there; for the last two a path with dots.
+        touch: `first` keeps the first value this browser saw, `last` the latest.
+    """
+
+    name: str
+    source: str
+    key: str
+    touch: str
+
+
+@dataclass(frozen=True, slots=True)
 class TagConfig:
     """What the tag has to know of a pool. All of it is public: it is written into a script.
 
@@ -58,43 +79,63 @@ class TagConfig:
         destinations: in the order of the pool's allow-list.
         format: `mirror` keeps the page's own punctuation; with any other the tag shows each
             number's `display`.
+        fields: what the tag is to collect beyond what it always does.
     """
 
     key: str
     origin: str
     destinations: tuple[TagDestination, ...]
     format: str = "mirror"
+    fields: tuple[TagField, ...] = ()
 
 
 @cache
 def load() -> Bundle:
-    """Read the bundle. Reads the file on the first call only.
+    """Read the tag. Reads the file on the first call only.
 
     Raises:
         FileNotFoundError: the package was built without its bundle.
     """
-    body = resources.files(__package__).joinpath(_BUNDLE).read_bytes()
+    return _read(_TAG)
+
+
+@cache
+def load_more() -> Bundle:
+    """Read the second file, which the tag loads where it is needed, by the hash it has inside."""
+    return _read(_MORE)
+
+
+def _read(name: str) -> Bundle:
+    body = resources.files(__package__).joinpath(name).read_bytes()
     digest = base64.b64encode(hashlib.sha384(body).digest()).decode("ascii")
     return Bundle(body=body, version=__version__, integrity=f"sha384-{digest}")
 
 
-def render(config: TagConfig) -> bytes:
-    """Put a pool's settings in front of the bundle: the body of the unpinned `/tag.js?key=…`.
+def settings(config: TagConfig) -> str:
+    """A pool's settings as the tag reads them: JSON, fit for a script and for an attribute.
 
-    No value of the settings can end the statement or a script element around it: they are JSON with
-    `<` and everything outside ASCII (U+2028 and U+2029 among it) escaped.
+    No value can end a statement or a script element around it: `<` and everything outside ASCII
+    (U+2028 and U+2029 among it) are escaped.
     """
-    settings = json.dumps(
-        {
-            "key": config.key,
-            "origin": config.origin,
-            "destinations": [
-                {"e164": each.e164, "digits": list(each.digits)} for each in config.destinations
-            ],
-            "format": config.format,
-        },
-        separators=(",", ":"),
-    ).replace("<", "\\u003c")
+    record: dict[str, object] = {
+        "key": config.key,
+        "origin": config.origin,
+        "destinations": [
+            [each.e164, *(form for form in each.digits if len(form) >= _FEWEST_DIGITS)]
+            for each in config.destinations
+        ],
+        "format": config.format,
+    }
+    if config.fields:
+        record["more"] = 1
+        record["fields"] = [
+            [each.name, each.source, each.key, each.touch] for each in config.fields
+        ]
+    return json.dumps(record, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def render(config: TagConfig) -> bytes:
+    """Put a pool's settings in front of the bundle: the body of the unpinned `/tag.js?key=…`."""
     # Being first, it is the one that decides about strict mode.
-    statement = f'"use strict";(window.dniConfig=window.dniConfig||[]).push({settings});\n'
+    statement = f'"use strict";(window.dniConfig=window.dniConfig||[]).push({settings(config)});\n'
     return statement.encode("ascii") + load().body

@@ -19,6 +19,7 @@ from dni_allocator.api.pool_schemas import (
     SuggestionsOut,
 )
 from dni_allocator.domain.conditions import Condition
+from dni_allocator.domain.marketing import entry_of
 from dni_allocator.domain.pool import Occupancy, Pool, PoolSettings
 from dni_allocator.services.access import Scope
 
@@ -114,14 +115,16 @@ def pool_out(pool: Pool, occupancy: Occupancy | None = None) -> PoolOut:
 def _values(body: PoolFields, *, only_set: bool = False) -> dict[str, Any]:
     """The fields of a body as `PoolSettings` wants them: lists as tuples, conditions as such."""
     return {
-        name: tuple(_condition(each) if isinstance(each, dict) else each for each in value)
-        if isinstance(value, list)
-        else value
+        name: tuple(_entry(name, each) for each in value) if isinstance(value, list) else value
         # Not `exclude_unset`, which would leave the defaults of conditions out as well.
         for name, value in body.model_dump().items()
         if not only_set or name in body.model_fields_set
     }
 
 
-def _condition(told: dict[str, Any]) -> Condition:
+def _entry(name: str, told: Any) -> object:  # noqa: ANN401 - what pydantic dumps
+    if name == "marketing_fields":
+        return entry_of(told)
+    if not isinstance(told, dict):
+        return told
     return Condition(told["field"], told["operator"], tuple(told["values"]))

@@ -1,17 +1,30 @@
 """The tag as a file, and the snippet that loads it."""
 
-from html import escape
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
 from dni_allocator.api.auth import opens
 from dni_allocator.api.context import ServicesDep
-from dni_allocator.api.schemas import IntegrationOut
+from dni_allocator.api.schemas import AmpNumberOut, AssignBody, IntegrationOut
+from dni_allocator.api.snippets import snippets
+from dni_allocator.domain.lease import Original
+from dni_allocator.domain.marketing import MarketingField
 from dni_allocator.domain.number import parse_number
 from dni_allocator.domain.pool import Pool
 from dni_allocator.services.access import Scope
-from dni_allocator.tag.bundle import TagConfig, TagDestination, load, render
+from dni_allocator.tag.bundle import (
+    TagConfig,
+    TagDestination,
+    TagField,
+    load,
+    load_more,
+    render,
+)
 
 router = APIRouter(tags=["tag"])
 
@@ -32,14 +45,7 @@ KeyQuery = Annotated[str, Query(min_length=1, max_length=128, description="Publi
 @router.get("/tag.js", summary="The tag, set up", response_class=Response, responses=_SCRIPT_ANSWER)
 async def configured_tag(key: KeyQuery, request: Request, services: ServicesDep) -> Response:
     """Serve the tag with the pool's destinations in front of it; cached for five minutes."""
-    pools = await services.sites.read(key)
-    destinations = {each.e164: each for pool in pools for each in _destinations(pool)}
-    config = TagConfig(
-        key=key,
-        origin=public_origin(request),
-        destinations=tuple(destinations.values()),
-        format=pools[0].settings.format.value,
-    )
+    config = replace(_config(await services.sites.read(key), request), key=key)
     return Response(
         render(config),
         media_type=_JAVASCRIPT,
@@ -54,9 +60,12 @@ async def configured_tag(key: KeyQuery, request: Request, services: ServicesDep)
     responses=_SCRIPT_ANSWER,
 )
 async def pinned_tag(version: str) -> Response:
-    """Serve the tag of exactly this version, byte for byte; never changes."""
-    bundle = load()
-    if version != bundle.version:
+    """Serve the tag of exactly this version, byte for byte; never changes.
+
+    `<version>.more` is the second file, which the tag loads where it is needed.
+    """
+    bundle = load_more() if version.endswith(".more") else load()
+    if version.removesuffix(".more") != bundle.version:
         # Old versions live on in the caches and in the releases, not in this process.
         raise HTTPException(404, "This service has no such version of the tag.", _ANYWHERE)
     return Response(
@@ -73,20 +82,41 @@ async def pinned_tag(version: str) -> Response:
 )
 async def integration_code(pool_id: str, request: Request, services: ServicesDep) -> IntegrationOut:
     """Give the script elements for this pool."""
-    pool = await services.pools.read(pool_id)
-    bundle, origin = load(), public_origin(request)
-    written = ",".join("|".join((each.e164, *each.digits)) for each in _destinations(pool))
-    return IntegrationOut(
-        html=f'<script async src="{escape(origin)}/tag.js?key={escape(pool.key)}"></script>',
-        pinned_html=(
-            f'<script async src="{escape(origin)}/tag/{bundle.version}.js" '
-            f'integrity="{bundle.integrity}" crossorigin="anonymous" '
-            f'data-key="{escape(pool.key)}" data-destinations="{escape(written)}" '
-            f'data-format="{pool.settings.format.value}"></script>'
-        ),
-        version=bundle.version,
-        integrity=bundle.integrity,
+    return snippets(_config([await services.pools.read(pool_id)], request))
+
+
+@router.get("/tag/amp.json", summary="A number for an AMP page")
+async def amp_number(
+    *,
+    key: KeyQuery,
+    destination: Annotated[str, Query(pattern=r"^\+?\d{6,15}$")],
+    client: Annotated[str, Query(min_length=1, max_length=256)],
+    request: Request,
+    response: Response,
+    services: ServicesDep,
+) -> AmpNumberOut:
+    """Lease a number for a reader of an AMP page, which can send no heartbeat.
+
+    The lock is the pool's idle limit from here on. The AMP client id is not stored: the visitor's
+    id is made of its hash.
+    """
+    origin = request.headers.get("Origin")
+    made = hashlib.sha256(f"amp {key} {client}".encode()).digest()
+    visitor_id = base64.urlsafe_b64encode(made).decode("ascii")[:22]
+    page = AssignBody(
+        key=key,
+        visitor_id=visitor_id,
+        page_id=visitor_id,
+        destinations=[f"+{destination.removeprefix('+')}"],
     )
+    pool, assignment = await services.allocation.assign(page, site_key=key, origin=origin)
+    answer = assignment.answers[0]
+    number = answer.destination if isinstance(answer, Original) else answer.formats.e164
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Access-Control-Allow-Origin"] = origin or "*"
+    response.headers["Vary"] = "Origin"
+    phone = parse_number(number, country=pool.settings.country)
+    return AmpNumberOut(phoneNumber=number, formattedPhoneNumber=phone.national)
 
 
 def public_origin(request: Request) -> str:
@@ -95,6 +125,25 @@ def public_origin(request: Request) -> str:
     if configured:
         return configured.rstrip("/")
     return f"{request.url.scheme}://{request.url.netloc}"
+
+
+def _config(pools: Sequence[Pool], request: Request) -> TagConfig:
+    """What the tag has to know of the pools behind one key; the first decides on the format."""
+    destinations = {each.e164: each for pool in pools for each in _destinations(pool)}
+    return TagConfig(
+        key=pools[0].key,
+        origin=public_origin(request),
+        destinations=tuple(destinations.values()),
+        format=pools[0].settings.format.value,
+        fields=tuple(
+            TagField(
+                name=each.name, source=each.source, key=each.key or each.name, touch=each.touch
+            )
+            for pool in pools
+            for each in pool.settings.marketing_fields
+            if isinstance(each, MarketingField) and each.source
+        ),
+    )
 
 
 def _destinations(pool: Pool) -> list[TagDestination]:

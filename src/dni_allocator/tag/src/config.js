@@ -1,67 +1,40 @@
 /**
- * Where the settings come from. Two ways, one shape:
- *
- * - dynamic (`/tag.js?key=…`): the service put `dniConfig.push({…})` in front of this bundle;
- * - pinned (`/tag/<version>.js` with `integrity`): `data-…` attributes of the script element.
- */
-
-/**
- * @typedef {object} Destination
- * @property {string} e164
- * @property {string[]} forms digit strings by which a page may write it; the first is the one with
- *   country code
+ * The settings of this tag. One script element is one tag is one evaluation of this bundle, so they
+ * are module state, as is everything that follows from them.
  */
 
 /**
  * @typedef {object} Config
  * @property {string} key publishable key
  * @property {string} origin of the service, without a slash at the end
- * @property {Destination[]} destinations
+ * @property {string[][]} destinations each: E.164, then digit strings by which a page may write it
  * @property {string} format `mirror`, or any other to show what the service calls `display`
+ * @property {string[][]} [fields] the pool's dictionary: name, source, key, touch
+ * @property {string} only selector: swap inside of these only
+ * @property {string} [skip] selector: nor inside of these
+ * @property {string} [lazy] there: do not ask before `dni("ask")`
+ * @property {string | number} [more] there: load the second file, `more.js`
+ * @property {string} [wait] there: write nothing before `dni("swap")`
+ * @property {string} [consent] `none`, `session` or `full`
  */
 
-/** Fewer digits than this are no phone number one may replace wherever they stand. */
-const FEWEST_DIGITS = 5;
-
-/**
- * @param {string} e164
- * @param {string[]} others
- * @returns {Destination}
- */
-function destination(e164, others) {
-  const forms = [e164].concat(others).map((form) => form.replace(/\D/g, ""));
-  return {
-    e164,
-    forms: forms.filter((form, at) => form.length >= FEWEST_DIGITS && forms.indexOf(form) === at),
-  };
-}
+/** @type {Config} */
+export let config;
 
 /**
- * @param {HTMLOrSVGScriptElement | null} script the element that runs; known only while the bundle
- *   is first evaluated
- * @returns {Config[]}
+ * What the service says of the pool: the statement in front of this bundle (`/tag.js?key=…`), or
+ * the attribute `data-config` (pinned). What the site says of its page: further `data-…` attributes
+ * or parameters of the script's address; tag managers drop the attributes.
+ *
+ * @param {HTMLScriptElement} script the element that runs; known only while the bundle is first
+ *   evaluated
  */
-export function readConfigs(script) {
-  const data = script && script.dataset;
-  if (data && data.key) {
-    const groups = (data.destinations || "").split(",").map((group) => group.trim().split("|"));
-    return [
-      {
-        key: data.key,
-        origin: new URL(/** @type {HTMLScriptElement} */ (script).src).origin,
-        destinations: groups
-          .filter((group) => group[0])
-          .map((group) => destination(group[0], group.slice(1))),
-        format: data.format || "mirror",
-      },
-    ];
-  }
-  return (window.dniConfig || []).map((/** @type {any} */ given) => ({
-    key: given.key,
-    origin: given.origin,
-    destinations: given.destinations.map((/** @type {any} */ each) =>
-      destination(each.e164, each.digits || []),
-    ),
-    format: given.format || "mirror",
-  }));
+export function configure(script) {
+  const data = script?.dataset || {};
+  config = Object.assign(
+    { only: "*" },
+    data.config ? JSON.parse(data.config) : (window.dniConfig || []).pop(),
+    Object.fromEntries(new URL(script?.src || "about:blank").searchParams),
+    data,
+  );
 }

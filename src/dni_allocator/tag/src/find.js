@@ -1,81 +1,101 @@
 /**
- * Finding a destination in text and in `tel:` links, however it is punctuated.
+ * Finding numbers in text and in links, however they are punctuated.
  *
- * One regular expression for all destinations: their digits with at most a few separators between
- * two of them. No lookbehind (Safari before 16.4 cannot parse it): what stands around a match is
- * checked by hand.
+ * Two steps, so that the cost does not grow with the number of destinations: runs of digits and
+ * separators by a regular expression, then the digits of a run in a table.
  */
-
-/** @typedef {import("./config.js").Destination} Destination */
 
 /**
  * @typedef {object} Found
- * @property {Destination} destination
- * @property {string} form the digits as written
- * @property {string} text the characters as written
+ * @property {string} destination E.164
+ * @property {boolean} isAbroad whether it was written with the country code
+ * @property {boolean} isLent whether it is not the destination itself, but a number of the pool
+ *   that stands for it
+ * @property {number} start
+ * @property {number} end
+ * @property {number[]} digits their positions
  */
 
 /**
- * Spaces of every kind (an indented line break is many), brackets, dots, slashes, hyphens and
- * dashes, and invisible marks that come along when a number is copied.
+ * Digits, spaces of every kind, brackets, dots, slashes, hyphens, and all of Unicode's general
+ * punctuation: dashes, and invisible marks that come along when a number is copied.
  */
-const SEPARATOR =
-  "[\\s().\\/\\-\\u2010-\\u2015\\u2212\\u00b7\\u2022" +
-  "\\u200b-\\u200f\\u202a-\\u202e\\u2060\\u2066-\\u2069]{0,40}";
+const RUN = /\d[\d\s().\/\-\u2212\u00b7\u200b-\u206f]{3,}\d/g;
 
 /** A match after this is the tail of a longer number, or has another country's code. */
 const LONGER_BEFORE = /(\d[-.\u2010-\u2015]?|\+\d{1,3}[\s().-]{0,2})$/;
 const LONGER_AFTER = /^[-.\u2010-\u2015]?\d/;
 
-/** Scheme, number, and the rest: RFC 3966 parameters, pauses, extensions. */
-const LINK = /^(tel:)([^;,?pwx]*)([^]*)$/i;
+/** Scheme, number, and the rest: parameters (RFC 3966, RFC 5724), pauses, extensions. */
+const LINK = /^((?:tel|sms):\/*)([^;,?&pwx]*)/i;
 
-/** @param {Destination[]} destinations at least one */
-export function createFinder(destinations) {
-  /** @type {Record<string, Destination>} */
-  const byForm = {};
-  destinations.forEach((destination) => {
-    destination.forms.forEach((form) => {
-      byForm[form] = byForm[form] || destination;
-    });
+/** @type {Record<string, {destination: string, isAbroad: boolean, isLent: boolean}>} by digits */
+const known = {};
+
+/** @type {number[]} how many digits numbers have, the most first */
+let lengths = [];
+
+/**
+ * Recognise these from now on.
+ *
+ * @param {string} destination E.164
+ * @param {string[]} written a number in the ways it may be written; the first is E.164
+ */
+export function learn(destination, written) {
+  const forms = written.map((form) => form.replace(/\D/g, ""));
+  forms.forEach((form) => {
+    if (known[form]) return;
+    lengths.push(form.length);
+    known[form] = {
+      destination,
+      // Longer is only "+44 (0)20 …".
+      isAbroad: form === forms[0] || form.length > forms[0].length,
+      isLent: written[0] !== destination,
+    };
   });
-  const longestFirst = Object.keys(byForm).sort((a, b) => b.length - a.length);
-  const numbers = longestFirst.map((form) => form.split("").join(SEPARATOR)).join("|");
-  const pattern = new RegExp("(\\+?\\(?)(" + numbers + ")", "g");
+  lengths = [...new Set(lengths)].sort((a, b) => b - a);
+}
 
-  return {
-    /**
-     * @param {string} source
-     * @param {(found: Found) => string} replace
-     * @returns {string}
-     */
-    text(source, replace) {
-      return source.replace(pattern, (match, lead, number, at) => {
-        if (LONGER_BEFORE.test(source.slice(Math.max(0, at - 6), at))) return match;
-        if (LONGER_AFTER.test(source.slice(at + match.length, at + match.length + 2))) return match;
-        const form = number.replace(/\D/g, "");
+/**
+ * @param {string} source
+ * @returns {Found[]} in the order of the text, none over another
+ */
+export function findText(source) {
+  /** @type {Found[]} */
+  const all = [];
+  for (const run of source.matchAll(RUN)) {
+    const digits = run[0].replace(/\D/g, "");
+    for (let first = 0; first < digits.length; first++) {
+      for (const length of lengths) {
+        const form = first + length <= digits.length && known[digits.substr(first, length)];
+        if (!form) continue;
+        const places = [...run[0].matchAll(/\d/g)]
+          .map((digit) => run.index + digit.index)
+          .slice(first, first + length);
+        let start = places[0];
+        const end = places[length - 1] + 1;
         // In "(602 555 0100)" the bracket is the sentence's, in "(602) 555-0100" the number's.
-        const outside = lead.includes("(") && !number.includes(")") ? lead : "";
-        return (
-          outside + replace({ destination: byForm[form], form, text: outside ? number : match })
-        );
-      });
-    },
+        if (source[start - 1] === "(" && source.slice(start, end).includes(")")) start--;
+        if (source[start - 1] === "+") start--;
+        if (LONGER_BEFORE.test(source.slice(0, start).slice(-6))) continue;
+        if (LONGER_AFTER.test(source.slice(end))) continue;
+        all.push({ ...form, start, end, digits: places });
+        first += length - 1;
+        break;
+      }
+    }
+  }
+  return all;
+}
 
-    /**
-     * @param {string} source an `href`
-     * @param {(found: Found) => string} replace gives E.164
-     * @returns {string}
-     */
-    link(source, replace) {
-      const parts = LINK.exec(source);
-      if (!parts) return source;
-      // Escapes (of brackets, spaces, plus) go as a whole: decoding throws on a malformed one.
-      const form = parts[2].replace(/%[\da-f]{2}/gi, "").replace(/\D/g, "");
-      const destination = byForm[form];
-      if (!destination) return source;
-      const text = replace({ destination, form, text: parts[2] });
-      return text === parts[2] ? source : parts[1] + text + parts[3];
-    },
-  };
+/**
+ * @param {string} source an `href`
+ * @returns {Found[]} at most one
+ */
+export function findLink(source) {
+  const parts = LINK.exec(source);
+  if (!parts) return [];
+  // Escapes (of brackets, spaces, plus) go as a whole: decoding throws on a malformed one.
+  const form = known[parts[2].replace(/%[\da-f]{2}|\D/gi, "")];
+  return form ? [{ ...form, start: parts[1].length, end: parts[0].length, digits: [] }] : [];
 }

@@ -1,24 +1,157 @@
 /**
- * Entry: reads the settings, starts one tag for each, never twice for the same key, never for a
- * page nobody looks at yet.
+ * Entry: one tag at work. Puts visitor, memory, swapping, lease and commands together; never twice
+ * for the same key, never for a page nobody looks at yet.
  */
 
-import { claim } from "./commands.js";
-import { readConfigs } from "./config.js";
+import { claim, listen } from "./commands.js";
+import { config, configure } from "./config.js";
+import { embedded } from "./embedded.js";
+import { emit, on } from "./events.js";
+import { given } from "./fields.js";
 import { guard } from "./guard.js";
-import { start } from "./start.js";
+import { adopt, ask, keepLease, leave } from "./lease.js";
+import { recordName, remember, remembered } from "./memory.js";
+import { isLeased, plainRow } from "./row.js";
+import { consent, setConsent } from "./storage.js";
+import { begin, know, release, show, swap, wanted } from "./swap.js";
+import { RECORD, isKnown, recognise, rename, visitor } from "./visitor.js";
 
-/** @param {import("./config.js").Config} config */
-function begin(config) {
-  if (!config.destinations.length || !claim(config.key)) return;
-  // A page loaded ahead of a visit that may never come takes no number.
-  if (/** @type {any} */ (document).prerendering) {
-    document.addEventListener(
-      "prerenderingchange",
-      guard(() => start(config)),
-      { once: true },
-    );
-  } else start(config);
+/** @type {Array<(rows: any[]) => void>} */
+let waiting = [];
+/** @type {any[] | undefined} */
+let answered;
+/** @type {import("./row.js").Row[]} */
+let leased = [];
+/** Nothing is asked for while there is something to wait for: the page's end, the visitor. */
+let waits = 1;
+
+/** Ask, if there is anything to ask for and it is time. */
+function demand() {
+  if (!waits && wanted.size) ask();
 }
 
-guard(() => readConfigs(document.currentScript).forEach(guard(begin)))();
+/** What the page hides until its numbers are right may be seen. */
+function unveil() {
+  document.documentElement.dataset.dni = "";
+}
+
+/** @param {any[]} rows */
+function reply(rows) {
+  unveil();
+  const callbacks = waiting;
+  waiting = [];
+  callbacks.forEach((callback) => guard(callback)(rows));
+}
+
+/** @type {import("./lease.js").Owner} */
+const owner = {
+  onAnswer(rows, until, answer) {
+    rename(answer.visitor_id);
+    leased = rows.filter(isLeased);
+    remember(leased, until, wanted);
+    answered = answer.numbers;
+    show(rows);
+    reply(answered);
+    emit("assigned", answered);
+  },
+  onRenewed: (until) => remember(leased, until, []),
+  onFailed(reason, isLost) {
+    if (isLost) {
+      remember([], 0, wanted);
+      answered = undefined;
+      show([]);
+    }
+    reply([]);
+    emit("failed", reason);
+  },
+};
+
+const commands = {
+  on,
+  /** @param {Record<string, unknown>} more */
+  set(more) {
+    Object.assign(given, more);
+    demand();
+  },
+  /** @param {(rows: any[]) => void} callback @param {string} [destination] */
+  number(callback, destination) {
+    if (answered && (!destination || wanted.has(destination))) return callback(answered);
+    waiting.push(callback);
+    if (destination) wanted.add(destination);
+    demand();
+  },
+  /** @param {Node} [node] */
+  swap(node) {
+    release();
+    swap(node);
+  },
+  /** @param {string} mode */
+  consent(mode) {
+    if (mode === consent) return;
+    leave();
+    setConsent(mode, [RECORD, recordName()]);
+    recognise();
+    demand();
+  },
+  /** Nothing more to wait for (option `lazy`). */
+  ask() {
+    waits--;
+    demand();
+  },
+  /** @param {string} number shown for every destination; no lease is taken */
+  test(number) {
+    waits = Infinity;
+    release();
+    leave();
+    show(config.destinations.map((each) => plainRow(each, number)));
+    unveil();
+  },
+};
+
+function start() {
+  setConsent(config.consent || (navigator.globalPrivacyControl ? "none" : "full"), []);
+  recognise();
+  if (config.lazy != null) waits++;
+  if (config.wait == null) release();
+  begin(demand);
+  keepLease(owner);
+  listen(commands);
+  know(remembered());
+  const live = remembered().filter((row) => row.until > Date.now());
+  if (live[0] && waits < 3) {
+    show(live);
+    unveil();
+  }
+  if (document.readyState === "loading") addEventListener("DOMContentLoaded", ready);
+  else ready();
+}
+
+const ready = guard(() => {
+  const lease = embedded();
+  if (lease) know(lease.numbers);
+  swap();
+  // Until the page is read to its end there may come more: one request for all of them.
+  waits--;
+  if (!wanted.size) unveil();
+  if (lease && lease.isFresh && waits < 3 && (!isKnown || lease.visitor_id === visitor.id)) {
+    rename(lease.visitor_id);
+    adopt(lease);
+  } else demand();
+});
+
+guard(() => {
+  configure(document.currentScript);
+  if (!config.destinations[0] || !claim(config)) return;
+  if (/[?&]dni_/.test(location.search) || config.more != null)
+    document.head.append(
+      Object.assign(document.createElement("script"), {
+        src: `${config.origin}/tag/${VERSION}.more.js`,
+        integrity: MORE,
+        crossOrigin: "",
+      }),
+    );
+  // A page loaded ahead of a visit that may never come takes no number.
+  if (document.prerendering)
+    document.addEventListener("prerenderingchange", guard(start), { once: true });
+  else start();
+})();

@@ -1,58 +1,40 @@
 /**
- * The numbers this browser was last given by a pool: to ask for the same again, and to show them
- * before the answer is there.
+ * The numbers this browser was last given by this pool: to ask for the same again, to show them
+ * before the answer is there, and to know them when they stand in a copy of the page.
  */
 
+import { config } from "./config.js";
 import { isShowable } from "./row.js";
 import { read, write } from "./storage.js";
 
-/** @typedef {import("./row.js").Row} Row */
+/** @typedef {import("./row.js").Row & {until: number}} Remembered */
 
-/** @param {string} key the pool's publishable key */
-export function createMemory(key) {
-  const name = "dni:" + key;
+export const recordName = () => "dni:" + config.key;
 
-  /** @returns {Array<Row & {until: number}>} */
-  function all() {
-    const record = read(name);
-    return Object.keys(record)
-      .map((destination) => record[destination])
-      .filter(
-        (row) => row && typeof row.number === "string" && typeof row.destination === "string",
-      );
-  }
-
-  return {
-    /** @returns {Row[]} rows whose lease, as far as we know, still lives */
-    live() {
-      return all().filter((row) => row.until > Date.now() && isShowable(row));
-    },
-
-    /** @returns {Record<string, string>} destination -> last number, ended or not */
-    previous() {
-      /** @type {Record<string, string>} */
-      const numbers = {};
-      all().forEach((row) => {
-        numbers[row.destination] = row.number;
-      });
-      return numbers;
-    },
-
-    /**
-     * @param {Row[]} rows leased until then
-     * @param {number} until ms
-     * @param {string[]} answered destinations that were asked for: those without a row have no
-     *   lease, only a last number
-     */
-    keep(rows, until, answered) {
-      const record = read(name);
-      answered.forEach((destination) => {
-        if (record[destination]) record[destination].until = 0;
-      });
-      rows.forEach((row) => {
-        record[row.destination] = Object.assign({}, row, { until });
-      });
-      write(name, record);
-    },
-  };
+/** @returns {Remembered[]} every one we know, its lease ended or not */
+export function remembered() {
+  return Object.values(read(recordName())).filter(isShowable);
 }
+
+/** @returns {Record<string, string>} destination -> last number */
+export const previous = () =>
+  Object.fromEntries(remembered().map((row) => [row.destination, row.number]));
+
+/**
+ * @param {Row[]} rows leased until then
+ * @param {number} until ms
+ * @param {Iterable<string>} answered destinations that were asked for: those without a row have no lease,
+ *   only a last number
+ */
+export function remember(rows, until, answered) {
+  const record = read(recordName());
+  answered.forEach((destination) => {
+    (record[destination] || {}).until = 0;
+  });
+  rows.forEach((row) => {
+    record[row.destination] = { ...row, until };
+  });
+  write(recordName(), record);
+}
+
+/** @typedef {import("./row.js").Row} Row */

@@ -20,12 +20,33 @@
  */
 export function isShowable(row) {
   return (
-    !!row &&
+    /^\+\d{6,15}$/.test(row?.number) &&
     row.status !== "original" &&
     row.number !== row.destination &&
-    /^\+\d{6,15}$/.test(row.number) &&
-    [row.display, row.formats.national, row.formats.international].every(
-      (text) => typeof text === "string",
+    [row.display, row.formats?.national, row.formats?.international].every(
+      (text) => text?.trim,
     )
   );
+}
+
+/** @param {Row} row */
+export const isLeased = (row) => row.status === "leased";
+
+/**
+ * A row for a number of which nobody told us more. Its national form is that of the destination
+ * with the last digits replaced, which is right for a number of the same country and length.
+ *
+ * @param {string[]} destination E.164, then other forms
+ * @param {string} number E.164
+ * @returns {any}
+ */
+export function plainRow([destination, form = destination], number) {
+  const national = form.replace(/[1-9].*/, (tail) => number.slice(-tail.length));
+  return {
+    destination,
+    number,
+    display: number,
+    status: "test",
+    formats: { national, international: number },
+  };
 }

@@ -9,8 +9,9 @@ const PATIENCE_MS = 5000;
 /**
  * @param {string} url
  * @param {string} body
- * @returns {Promise<any>} the answer's JSON; rejects on a network error, no answer in time, broken
- *   JSON, and on an error status with `{status}`
+ * @returns {Promise<any>} the answer's JSON, and in `isQuiet` whether we are asked to be quiet for a
+ *   while (status 429). Rejects on a network error, no answer in time, broken JSON, and on another
+ *   error status with `{status}`
  */
 export async function post(url, body) {
   const control = new AbortController();
@@ -23,8 +24,9 @@ export async function post(url, body) {
       credentials: "omit",
       signal: control.signal,
     });
-    if (!response.ok) throw response;
-    return await response.json();
+    const isQuiet = response.status === 429;
+    if (!response.ok && !isQuiet) throw response;
+    return { ...(await response.json()), isQuiet };
   } finally {
     clearTimeout(timer);
   }
@@ -37,6 +39,5 @@ export async function post(url, body) {
  * @param {string} body
  */
 export function beacon(url, body) {
-  // Refused when the browser's quota for such requests is in flight already.
-  if (!navigator.sendBeacon(url, body)) post(url, body).catch(() => {});
+  navigator.sendBeacon(url, body);
 }

@@ -1,12 +1,21 @@
 /**
- * JSON records in localStorage, shared by the tabs of a site.
+ * JSON records in the browser, as far as the visitor's consent goes: `full` keeps them in
+ * localStorage, shared by the tabs of a site, `session` in sessionStorage, `none` nowhere.
  *
  * Storage may be blocked (an exception on the very first touch), full, or hold what somebody else
- * wrote. Then a record lives in memory for as long as the page does.
+ * wrote. Then, and with `none`, a record lives in memory for as long as the page does.
  */
 
 /** @type {Record<string, object>} */
-const memory = {};
+let memory = {};
+
+/** @type {string | undefined} */
+export let consent;
+
+const stores = {
+  full: () => localStorage,
+  session: () => sessionStorage,
+};
 
 /**
  * @param {string} name
@@ -15,9 +24,9 @@ const memory = {};
 export function read(name) {
   let record;
   try {
-    record = JSON.parse(localStorage.getItem(name) || "null");
+    record = JSON.parse(stores[consent]().getItem(name));
   } catch (blockedOrBroken) {
-    record = null;
+    // As if there were none.
   }
   return (record && typeof record === "object" ? record : memory[name]) || {};
 }
@@ -29,8 +38,26 @@ export function read(name) {
 export function write(name, record) {
   memory[name] = record;
   try {
-    localStorage.setItem(name, JSON.stringify(record));
+    stores[consent]().setItem(name, JSON.stringify(record));
   } catch (blockedOrFull) {
     // The copy in memory serves this page view.
   }
+}
+
+/**
+ * Go by another consent. What a wider one had stored is removed.
+ *
+ * @param {string} given
+ * @param {string[]} names of the records
+ */
+export function setConsent(given, names) {
+  consent = given;
+  memory = {};
+  Object.values(stores).forEach((store) => {
+    try {
+      if (given !== "full") names.forEach((name) => store().removeItem(name));
+    } catch (blocked) {
+      // Then there is nothing to remove.
+    }
+  });
 }

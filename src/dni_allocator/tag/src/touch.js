@@ -7,65 +7,38 @@
  * and the site's own links are no touch, so they leave the last touch as it is.
  */
 
-const CAMPAIGN = /^(utm_[a-z_]{1,32}|gclid|gbraid|wbraid|fbclid|msclkid|ttclid|li_fat_id)$/;
-
-/** A value longer than this is cut; the service takes no longer one. */
-const LONGEST = 512;
+const CAMPAIGN = /^(utm_[a-z_]+|gclid|gbraid|wbraid|fbclid|msclkid|ttclid|li_fat_id)$/;
 
 /**
  * @typedef {Record<string, string>} Touch parameters by name, and `landing_page`, and `referrer`
  *   when it is another site
  */
 
-/** @returns {Touch} */
-function campaign() {
-  /** @type {Touch} */
-  const found = {};
-  new URLSearchParams(location.search).forEach((value, name) => {
-    name = name.toLowerCase();
-    if (value && CAMPAIGN.test(name)) found[name] = value.slice(0, LONGEST);
-  });
-  return found;
-}
-
-/**
- * @returns {string} the referrer's URL, empty when there is none or it is this site (with or
- *   without a subdomain)
- */
-function externalReferrer() {
-  const bare = (/** @type {string} */ host) => "." + host.replace(/^www\./, "");
-  try {
-    const there = bare(new URL(document.referrer).hostname);
-    const here = bare(location.hostname);
-    return there.endsWith(here) || here.endsWith(there) ? "" : document.referrer.slice(0, LONGEST);
-  } catch (noReferrer) {
-    return "";
-  }
-}
-
 /**
  * @param {{first?: Touch, last?: Touch}} known the touches of earlier page views
  * @returns {{first: Touch, last: Touch}}
  */
 export function touches(known) {
-  const parameters = campaign();
-  const referrer = externalReferrer();
-  const last = known.last;
-  const isNew = Object.keys(parameters).some((name) => !last || last[name] !== parameters[name]);
-  if (known.first && last && !isNew && !referrer) return { first: known.first, last };
-  const touch = Object.assign({ landing_page: location.href.slice(0, LONGEST) }, parameters);
-  if (referrer) touch.referrer = referrer;
-  return { first: known.first || touch, last: touch };
-}
-
-/**
- * @param {{first: Touch, last: Touch}} both
- * @returns {Touch} one flat record: the last touch by plain names, the first touch by `first_…`
- */
-export function flat(both) {
-  const fields = Object.assign({}, both.last);
-  Object.keys(both.first).forEach((name) => {
-    fields["first_" + name] = both.first[name];
+  const { first, last } = known;
+  /** @type {Touch} */
+  const touch = { landing_page: location.href };
+  let isNew = !first || !last;
+  new URLSearchParams(location.search).forEach((value, name) => {
+    name = name.toLowerCase();
+    if (!value || !CAMPAIGN.test(name)) return;
+    touch[name] = value;
+    isNew = isNew || last[name] !== value;
   });
-  return fields;
+  const referrer = document.referrer;
+  const bare = (/** @type {string} */ url) => "." + new URL(url).hostname.replace(/^www\./, "");
+  if (referrer) {
+    const there = bare(referrer);
+    const here = bare(location.href);
+    // With or without a subdomain it is this site.
+    if (!there.endsWith(here) && !here.endsWith(there)) {
+      isNew = true;
+      touch.referrer = referrer;
+    }
+  }
+  return isNew ? { first: first || touch, last: touch } : { first, last };
 }

@@ -3,34 +3,53 @@
  * all pools of the site.
  */
 
-import { isId, newId } from "./ids.js";
 import { read, write } from "./storage.js";
-import { flat, touches } from "./touch.js";
+import { touches } from "./touch.js";
 
-const RECORD = "dni";
+export const RECORD = "dni";
 
 /**
  * Days without a page view after which the browser is a new visitor (what CallRail and Invoca use).
  */
 const FORGET_MS = 30 * 24 * 3600e3;
 
-/** @returns {{id: string, fields: Record<string, string>}} the visitor of this page view */
+/** @type {Record<string, any>} `id`, `at`, the touches `first` and `last`, and `own` fields */
+export let visitor;
+
+/** Whether the browser knew the visitor before this page view. */
+export let isKnown = false;
+
+/**
+ * @param {unknown} value
+ * @returns {boolean} whether `value` is an id as we make them (storage and answers may hold
+ *   anything)
+ */
+const isId = (value) => /^[\w-]{22}$/.test(value);
+
+/** @returns {string} an unguessable id: 22 characters with more than 128 random bits */
+export const newId = () =>
+  btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(24))))
+    .replace(/[+/]/g, "-")
+    .slice(0, 22);
+
+/** Find out who looks at the page, and write down that they did. */
 export function recognise() {
   const record = read(RECORD);
-  const known = isId(record.id) && Date.now() - record.at < FORGET_MS ? record : { id: newId() };
-  const both = touches(known);
-  write(RECORD, { id: known.id, at: Date.now(), first: both.first, last: both.last });
-  return { id: known.id, fields: flat(both) };
+  isKnown = isId(record.id) && Date.now() - record.at < FORGET_MS;
+  visitor = isKnown ? record : { id: newId() };
+  visitor.at = Date.now();
+  Object.assign(visitor, touches(visitor));
+  write(RECORD, visitor);
 }
 
 /**
  * Take the id the service answered with, should it be another than the one we asked with.
  *
- * @param {{id: string}} visitor
  * @param {unknown} id
  */
-export function rename(visitor, id) {
-  if (id === visitor.id || !isId(id)) return;
-  visitor.id = /** @type {string} */ (id);
-  write(RECORD, Object.assign(read(RECORD), { id }));
+export function rename(id) {
+  if (isId(id)) {
+    visitor.id = id;
+    write(RECORD, visitor);
+  }
 }

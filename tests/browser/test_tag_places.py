@@ -1,0 +1,180 @@
+"""Where on a page the tag finds a number, in Chromium and in Firefox."""
+
+import pytest
+
+from tests.browser.conftest import Visit
+from tests.browser.standin import Reply, always
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+READY = '<p id="number">602-555-0100</p>'
+
+JSON_LD = (
+    '<script id="place" type="application/ld+json">'
+    '{"telephone": "%s", "faxNumber": "602-555-0100"}</script>'
+)
+
+# What stands in the page -> what it is then. `#place` is asked for its outer HTML.
+PLACES = {
+    "tel": (
+        '<a id="place" href="tel:+(602) 555-0100">x</a>',
+        '<a id="place" href="tel:+16025550123">x</a>',
+    ),
+    "sms": (
+        '<a id="place" href="sms:6025550100?body=hi">x</a>',
+        '<a id="place" href="sms:+16025550123?body=hi">x</a>',
+    ),
+    "title": ('<b id="place" title="602 555 0100"></b>', '<b id="place" title="602 555 0123"></b>'),
+    "alt": ('<img id="place" alt="602.555.0100">', '<img id="place" alt="602.555.0123">'),
+    "label": (
+        '<b id="place" aria-label="6025550100"></b>',
+        '<b id="place" aria-label="6025550123"></b>',
+    ),
+    "data": (
+        '<b id="place" data-phone="+16025550100"></b>',
+        '<b id="place" data-phone="+16025550123"></b>',
+    ),
+    "placeholder": (
+        '<input id="place" placeholder="e.g. 602-555-0100">',
+        '<input id="place" placeholder="e.g. 602-555-0123">',
+    ),
+    "split": (
+        '<p id="place">(<b>602</b>) <i>555<u>-01</u></i>00</p>',
+        '<p id="place">(<b>602</b>) <i>555<u>-01</u></i>23</p>',
+    ),
+    "split by comments": (
+        '<p id="place">602-<!-- -->555-<!-- -->0100</p>',
+        '<p id="place">602-<!-- -->555-<!-- -->0123</p>',
+    ),
+    "no-break spaces": (
+        '<p id="place">602\u00a0555\u00a00100</p>',
+        '<p id="place">602&nbsp;555&nbsp;0123</p>',
+    ),
+    "JSON-LD": (
+        JSON_LD % "+1-602-555-0100",
+        JSON_LD % "+1-602-555-0123",
+    ),
+    "two blocks": (
+        '<div id="place"><p>602-555</p><p>-0100</p></div>',
+        '<div id="place"><p>602-555</p><p>-0100</p></div>',
+    ),
+    "input's value": (
+        '<input id="place" value="602-555-0100">',
+        '<input id="place" value="602-555-0100">',
+    ),
+    "opted out": (
+        '<p id="place" data-dni-noswap="">602-<b>555</b>-0100</p>',
+        '<p id="place" data-dni-noswap="">602-<b>555</b>-0100</p>',
+    ),
+    "skipped": (
+        '<p id="place" class="fax">602-555-0100</p>',
+        '<p id="place" class="fax">602-555-0100</p>',
+    ),
+}
+
+
+async def test_every_place_is_found(each_visit: Visit) -> None:
+    """Whatever shows, says or dials the number says the same; code and fields stay."""
+    snippet = each_visit.standin.snippet(options='data-skip=".fax"')
+    body = "".join(f"<section>{html}</section>" for html, _ in PLACES.values())
+    page = await each_visit.open(READY + body, snippet=snippet)
+    await each_visit.shows("602-555-0123")
+
+    sections = await page.evaluate(
+        'Array.from(document.querySelectorAll("section"), section => section.innerHTML)'
+    )
+    assert dict(zip(PLACES, sections, strict=True)) == {
+        name: after for name, (_, after) in PLACES.items()
+    }
+    assert await each_visit.errors() == []
+
+
+async def test_only_given_selectors_are_swapped(each_visit: Visit) -> None:
+    """`data-only` leaves the rest of the page alone."""
+    snippet = each_visit.standin.snippet(options='data-only=".phone"')
+    await each_visit.open(
+        '<p class="phone"><b id="number">602-555-0100</b></p><p id="other">602-555-0100</p>',
+        snippet=snippet,
+    )
+
+    await each_visit.shows("602-555-0123")
+    assert await each_visit.text("#other") == "602-555-0100"
+
+
+async def test_open_shadow_roots_are_part_of_the_page(each_visit: Visit) -> None:
+    """Also those of elements that are defined later, and what changes inside of them."""
+    page = await each_visit.open(READY + "<x-card></x-card>")
+    await each_visit.shows("602-555-0123")
+
+    await page.evaluate(
+        """customElements.define("x-card", class extends HTMLElement {
+            connectedCallback() {
+                this.attachShadow({mode: "open"}).innerHTML = "<p id=inside>602.555.0100</p>";
+            }
+        })"""
+    )
+    await each_visit.shows("602.555.0123", "#inside")
+    await page.evaluate(
+        """document.querySelector("x-card").shadowRoot.innerHTML = "<p id=inside>6025550100</p>" """
+    )
+
+    await each_visit.shows("6025550123", "#inside")
+
+
+async def test_copy_of_a_swapped_place_goes_back_with_it(each_visit: Visit) -> None:
+    """A carousel that clones its slides copies the visitor's number: it is known as such."""
+    page = await each_visit.open(READY)
+    await each_visit.shows("602-555-0123")
+    await page.evaluate(
+        """() => {
+            const copy = document.querySelector("#number").cloneNode(true);
+            copy.id = "copy";
+            document.body.append(copy);
+        }"""
+    )
+    each_visit.standin.answers["/assign"] = always(Reply(status=404))
+
+    await page.evaluate('dni("set", {late: 1})')
+
+    await each_visit.shows("602-555-0100")
+    await each_visit.shows("602-555-0100", "#copy")
+
+
+async def test_part_of_a_split_number_that_is_rewritten_is_settled_with_the_rest(
+    each_visit: Visit,
+) -> None:
+    """A framework that renews one text node of a number gets the whole number right."""
+    page = await each_visit.open('<p id="number">602-<b>555</b>-<i>0100</i></p>')
+    await each_visit.shows("602-555-0123")
+
+    await page.evaluate('document.querySelector("i").firstChild.data = "0199"')
+    await each_visit.shows("602-555-0199")
+    await page.evaluate('document.querySelector("i").firstChild.data = "0100"')
+
+    await each_visit.shows("602-555-0123")
+
+
+async def test_page_of_5000_nodes_is_cheap(each_visit: Visit) -> None:
+    """Everything is found in one walk; the measured cost stands in docs/tag.md."""
+    rows = "".join(
+        f'<li class="row" id="r{at}"><a href="/item/{at}">Item {at}</a> <b>{at}.99</b></li>'
+        for at in range(1700)
+    )
+    page = await each_visit.open(f"<ul>{rows}</ul>{READY}")
+    await each_visit.shows("602-555-0123")
+
+    spent = await page.evaluate(
+        """() => {
+            const times = [];
+            for (let at = 0; at < 15; at++) {
+                const start = performance.now();
+                dni("swap");
+                times.push(performance.now() - start);
+            }
+            return times.sort((a, b) => a - b)[7];
+        }"""
+    )
+
+    nodes = await page.evaluate('document.querySelectorAll("*").length')
+    assert nodes >= 5000
+    print(f"walk of {nodes} elements: {spent:.1f} ms")  # noqa: T201 - a figure, not a judgement
