@@ -275,6 +275,30 @@ async def test_signs_of_spam_about_a_held_number_rest_it_afterwards(rig: Rig) ->
     assert await _reason(rig, pool, "bob") is Reason.EXHAUSTED
 
 
+async def test_signs_of_spam_before_an_acquittal_do_not_count(rig: Rig) -> None:
+    """Who calls a quarantine off has judged them; one more sign is the first again."""
+    pool = await rig.pool([ONE])
+    far = rig.clock.now_ms + 60_000
+    for _ in range(2):
+        await rig.shelves.spam_sign(pool.id, ONE, until_ms=far, note="{}", enough=2)
+    await rig.shelves.acquit(pool.id, ONE)
+
+    sign = await rig.shelves.spam_sign(pool.id, ONE, until_ms=far, note="{}", enough=2)
+
+    assert sign == (Quarantined.COUNTED, 1)
+
+
+async def test_spam_about_a_held_number_says_that_it_rests_later(rig: Rig) -> None:
+    """The same answer as on an operator's word."""
+    pool = await rig.pool([ONE])
+    await rig.lease(pool, "ann")
+    far = rig.clock.now_ms + 60_000
+
+    sign = await rig.shelves.spam_sign(pool.id, ONE, until_ms=far, note="{}", enough=1)
+
+    assert sign == (Quarantined.AT_END, 1)
+
+
 async def test_a_resting_number_of_a_matching_pool_returns_to_its_area(rig: Rig) -> None:
     """Quarantine is a shelf of its own; the number's record keeps the one it came from."""
     pool = await rig.pool([ONE], settings=replace(SETTINGS, match=Match.AREA))

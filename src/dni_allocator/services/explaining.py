@@ -126,7 +126,7 @@ def _questions(
     robot = is_refused(who.user_agent)
     held = seen.own is not None
     questions = [
-        (Check("paused", not settings.paused, "The pool is paused."), Reason.PAUSED),
+        (Check("paused", not settings.paused, "A paused pool gives nothing."), Reason.PAUSED),
         (
             Check(
                 "destination",
@@ -141,18 +141,30 @@ def _questions(
     return [
         *questions,
         (
-            Check("robot", not robot or settings.serve_robots, "isbot's patterns; serve_robots"),
+            Check(
+                "robot",
+                not robot or settings.serve_robots,
+                "Known robots get nothing, unless serve_robots says so.",
+            ),
             Reason.BOT,
         ),
-        (Check("prefetch", not is_prefetch(who.purpose), "Nobody looks yet."), Reason.PREFETCH),
-        (Check("serves", all_hold(settings.serves, visit), "serves"), Reason.NOT_SERVED),
+        (
+            Check(
+                "prefetch", not is_prefetch(who.purpose), "A page loaded in advance gets nothing."
+            ),
+            Reason.PREFETCH,
+        ),
+        (
+            Check("serves", all_hold(settings.serves, visit), "All of serves must hold."),
+            Reason.NOT_SERVED,
+        ),
         (
             Check(
                 "rate_limits",
                 max(seen.visitor_wait_ms, seen.network_wait_ms) == 0
                 and not _at_cap(pool, who, seen),
-                f"visitor_rate, address_rate, address_leases; {seen.network_leases} live leases "
-                "of the network.",
+                "visitor_rate, address_rate and address_leases leave room; the network has "
+                f"{seen.network_leases} live leases.",
             ),
             Reason.RATE_LIMITED,
         ),

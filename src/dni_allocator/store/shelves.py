@@ -121,18 +121,22 @@ class ShelfStore:
 
     async def acquit(self, pool_id: str, number: str) -> Quarantined:
         """Call a quarantine off."""
-        return _outcome(await _ACQUIT.run(self._shards.execute, self._of(pool_id, number)))
+        return _outcome(
+            await _ACQUIT.run(
+                self._shards.execute,
+                self._of(pool_id, number) | {"signs": self._signs(pool_id, number)},
+            )
+        )
 
     async def spam_sign(
         self, pool_id: str, number: str, *, until_ms: int, note: str, enough: int
     ) -> tuple[Quarantined, int]:
         """Count one sign of spam; the signs within the hour. Counts again when repeated."""
-        at = self._shards.pool(pool_id)
         reply = await _SPAM.run(
             self._shards.execute,
             self._of(pool_id, number)
             | {
-                "signs": f"{at.limits}s:{number}",
+                "signs": self._signs(pool_id, number),
                 "ends_at": until_ms,
                 "note": note,
                 "enough": enough,
@@ -160,6 +164,9 @@ class ShelfStore:
         at = self._shards.pool(pool_id)
         found = mapping(await self._shards.execute("HGETALL", at.shelves))
         return {shelf: int(value) for shelf, value in found.items()}
+
+    def _signs(self, pool_id: str, number: str) -> str:
+        return f"{self._shards.pool(pool_id).limits}s:{number}"
 
     def _of(self, pool_id: str, number: str) -> dict[str, Value]:
         at = self._shards.pool(pool_id)
