@@ -139,13 +139,13 @@ async def test_a_page_that_beats_never_gives_way(rig: Rig) -> None:
     """At the pace the pool asks for, whatever the crowd at the door."""
     pool = await rig.pool(2, settings=PRESSED)
     numbers = {visitor: await rig.lease(pool, visitor) for visitor in ("ann", "bob")}
-    assert pool.heartbeat_s == 20
+    assert pool.heartbeat_within(pool.idle_ms) == 20
 
     for turn in range(30):
-        rig.clock.advance(seconds=pool.heartbeat_s)
+        rig.clock.advance(seconds=pool.heartbeat_within(pool.idle_ms))
         for visitor in numbers:
             await _beat(rig, pool, visitor)
-        rig.clock.advance(seconds=pool.heartbeat_s - 1)
+        rig.clock.advance(seconds=pool.heartbeat_within(pool.idle_ms) - 1)
         (answer,) = await rig.assign(pool, f"crowd-{turn}")
         assert isinstance(answer, Original)
 

@@ -131,21 +131,17 @@ class Pool:
         """The attribution window, ms; at least one, since Redis knows no TTL of nothing."""
         return max(1, self.settings.attribution_window_s * 1000)
 
-    @property
-    def heartbeat_s(self) -> int:
-        """How often a visible page should give a sign of life.
+    def heartbeat_within(self, expires_in_ms: int) -> int:
+        """How often a visible page should beat, s, whose lease as it is now lives this long.
 
         A third of the shortest lock it may find itself under, so that two lost heartbeats in a row
         cost nothing; between 2 seconds and one minute.
         """
-        shortest = self.settings.idle_limit_s
-        if self.settings.pressure_threshold is not None:
-            shortest = min(shortest, self.settings.pressure_idle_limit_s)
+        settings = self.settings
+        shortest = min(settings.idle_limit_s, expires_in_ms // 1000)
+        if settings.pressure_threshold is not None:
+            shortest = min(shortest, settings.pressure_idle_limit_s)
         return heartbeat_for(shortest)
-
-    def heartbeat_within(self, expires_in_ms: int) -> int:
-        """How often a page should beat whose lease, as it is now, lives this long."""
-        return min(self.heartbeat_s, heartbeat_for(expires_in_ms // 1000))
 
     @property
     def limits_addresses(self) -> bool:
