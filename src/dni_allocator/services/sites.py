@@ -12,7 +12,7 @@ from dni_allocator.store.directory import Directory
 from dni_allocator.store.pools import PoolStore
 
 MOST_REMEMBERED = 20_000
-"""0.7 kB a pool (tracemalloc), 14 MB at most; the pools that are asked for stay."""
+"""1.2 kB a pool (tracemalloc), 23 MB at most; the pools that are asked for stay."""
 
 MOST_TRIES = 5
 """An edit between reading and using a pool is met once in a blue moon; five in a row never."""

@@ -5,8 +5,7 @@
 --@include lib/policy
 --@include lib/records
 
--- Not made for pools that have no rules: most run this at every page view, and a function costs
--- a script about as much as a small command.
+-- Not made for pools that have no rules: the script runs at every page view.
 local wait_for, leases_of_network, limited_for, charge_lease
 if policy ~= "" then
   local DAY = 86400000 -- ms

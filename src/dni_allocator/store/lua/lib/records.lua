@@ -1,7 +1,7 @@
 -- Packed records. Tab separated; no field but the last may hold a tab (checked at the edge).
 --   holder: visitor, destination, from ms, fence, data (JSON text, kept as it came)
---   number: shelf, state (empty, `draining` or `quarantined`), national, international (empty where it follows
---           from the national one), facts (JSON text)
+--   number: shelf, state (empty, `draining` or `quarantined`), national, international (empty
+--           where it follows from the national one), facts (JSON text)
 local function pack_holder(visitor, destination, from, fence, data)
   return visitor .. "\t" .. destination .. "\t" .. from .. "\t" .. fence .. "\t" .. data
 end
