@@ -13,7 +13,7 @@ ARGS ?=
 
 LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 \
 	--generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links $(UPGRADE) \
-	pyproject.toml --group build --extra postgresql
+	pyproject.toml --group build --extra postgresql --extra otel
 
 .PHONY: help run test check check-format check-lint check-types check-imports check-openapi \
 	check-tag openapi format parts bench chaos lock clean

@@ -1,68 +1,32 @@
-"""Composition root: settings in, ASGI application out. Everything is wired here."""
+"""One process of the service: the application and its background work, started and stopped."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, cast
 
 import structlog
 from fastapi import FastAPI
-from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dni_allocator import __version__
-from dni_allocator.api import errors
 from dni_allocator.api.caller import TrustedProxies
 from dni_allocator.api.context import Services
 from dni_allocator.api.edge import Edge
-from dni_allocator.api.openapi import describe
-from dni_allocator.api.routes import (
-    assigning,
-    attribution,
-    events,
-    explain,
-    health,
-    numbers,
-    pools,
-    sites,
-    tag,
-    webhooks,
-)
-from dni_allocator.domain.errors import BodyTooLarge, ConfigurationError, StoreUnavailable
+from dni_allocator.app.http import behind_proxies, bounded_bodies, build_api, closing
+from dni_allocator.app.stores import Stores
+from dni_allocator.app.wiring import build_services
+from dni_allocator.domain.errors import ConfigurationError, StoreUnavailable
 from dni_allocator.domain.webhook import Verdict
 from dni_allocator.metrics import Metrics, OutboxGauges
 from dni_allocator.services.access import Access
-from dni_allocator.services.allocation import Allocation
-from dni_allocator.services.attribution import AttributionService
-from dni_allocator.services.deliveries import Deliveries
-from dni_allocator.services.endpoints import Endpoints
-from dni_allocator.services.event_feed import EventFeed
-from dni_allocator.services.explaining import Explainer
 from dni_allocator.services.health import Health
-from dni_allocator.services.inventory import Inventory
-from dni_allocator.services.pools import Pools
-from dni_allocator.services.quarantine import Quarantine
-from dni_allocator.services.shelving import Shelving
-from dni_allocator.services.site_records import SiteRecords
-from dni_allocator.services.sites import Sites
-from dni_allocator.services.suggestions import Suggestions
 from dni_allocator.services.sweeping import Sweeper
 from dni_allocator.settings import Settings
 from dni_allocator.store.connection import Connection
-from dni_allocator.store.directory import Directory
-from dni_allocator.store.endpoints import Endpoints as EndpointStore
-from dni_allocator.store.event_log import EventLog
-from dni_allocator.store.explaining import Explaining
-from dni_allocator.store.leases import LeaseStore
-from dni_allocator.store.outbox import Outbox, Presence
-from dni_allocator.store.pools import PoolStore
+from dni_allocator.store.outbox import Presence
 from dni_allocator.store.secrets import SecretStore
-from dni_allocator.store.shards import Shards, check_layout, redis_time
-from dni_allocator.store.shelves import ShelfStore
-from dni_allocator.store.site_records import SiteStore
-from dni_allocator.store.suggestions import SuggestionStore
+from dni_allocator.store.shards import check_layout, redis_time
 from dni_allocator.webhooks.forwarder import Forwarder
 from dni_allocator.webhooks.guard import parse_networks
 from dni_allocator.webhooks.housekeeping import Housekeeping, Outboxes
@@ -71,7 +35,6 @@ from dni_allocator.webhooks.transport import HttpTransport
 
 log = structlog.get_logger(__name__)
 
-LARGEST_ADMIN_BODY = 4 * 1024 * 1024
 _PREPARE_AGAIN_S = 1.0
 
 
@@ -110,23 +73,23 @@ class App:
         # Of `try_out` only: the forwarder has connections of its own.
         self._transport = HttpTransport(allowed=self._allowed)
         self.metrics = Metrics(version=__version__)
-        # Scripts of the hot path share one connection; bulky administration has a pool of its own,
-        # so that an import of numbers delays no page.
-        self._directory = Directory(self._connection.pipelined)
-        hot = Shards(self._connection.pipelined, settings.shards, self._options.clock)
-        self._leases = LeaseStore(hot)
-        self._sites = Sites(directory=self._directory, pools=PoolStore(hot))
-        self._bulk = Shards(self._execute, settings.shards, self._options.clock)
-        self._pools = PoolStore(self._bulk)
-        self.services = self._build_services()
+        self._stores = Stores.on(
+            self._connection,
+            execute=self._execute,
+            shards=settings.shards,
+            clock=self._options.clock,
+        )
+        self.services = build_services(self._stores, transport=self._transport)
         self._health = self.services.health
-        self.api = self._build_api()
+        self.api = build_api(
+            self.services, settings=settings, metrics=self.metrics, lifespan=self._lifespan
+        )
         self._edge: ASGIApp = Edge(
             allocation=self.services.allocation,
             metrics=self.metrics,
             # Not before the tag's calls: they ask neither for the client's address nor the scheme.
             proxies=TrustedProxies.parse(settings.forwarded_allow_ips),
-            rest=_behind_proxies(_bounded(self.api), believed=settings.forwarded_allow_ips),
+            rest=behind_proxies(bounded_bodies(self.api), believed=settings.forwarded_allow_ips),
         )
 
     @property
@@ -137,15 +100,15 @@ class App:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one ASGI connection. No coroutine of its own: it would be one more a request."""
         if self._health.draining and scope["type"] == "http":
-            send = _closing(send)
+            send = closing(send)
         return self._edge(scope, receive, send)
 
     def sweeper(self, *, interval_s: float = 1.0) -> Sweeper:
         """The housekeeper of leases."""
         return Sweeper(
-            pools=self._pools,
-            leases=self._leases,
-            directory=self._directory,
+            pools=self._stores.pools,
+            leases=self._stores.leases,
+            directory=self._stores.directory,
             metrics=self.metrics,
             interval_s=interval_s,
         )
@@ -213,8 +176,8 @@ class App:
     async def _forward(self, stop: asyncio.Event) -> None:
         async with HttpTransport(allowed=self._allowed) as transport:
             forwarder = Forwarder(
-                outboxes=self._outboxes(),
-                endpoints=self._endpoint_store(),
+                outboxes=self._stores.outboxes(),
+                endpoints=self._stores.endpoints(),
                 presence=Presence(self._execute),
                 transport=transport,
                 observe=self._observe,
@@ -224,17 +187,11 @@ class App:
 
     def _housekeeping(self) -> Housekeeping:
         return Housekeeping(
-            outboxes=self._outboxes(),
-            endpoints=self._endpoint_store(),
+            outboxes=self._stores.outboxes(),
+            endpoints=self._stores.endpoints(),
             cap_bytes=self._settings.outbox_max_mb * 1024 * 1024,
             observe=self._measured,
         )
-
-    def _outboxes(self) -> list[Outbox]:
-        return [Outbox(self._execute, shard=shard) for shard in range(self._settings.shards)]
-
-    def _endpoint_store(self) -> EndpointStore:
-        return EndpointStore(self._execute, shards=self._settings.shards)
 
     def _observe(self, attempt: Attempt) -> None:
         self.metrics.deliveries[attempt.endpoint_id, attempt.verdict.value] += 1
@@ -286,99 +243,7 @@ class App:
                 except TimeoutError:
                     continue
 
-    def _build_services(self) -> Services:
-        shelves = ShelfStore(self._bulk)
-        shelving = Shelving(shelves=shelves, pools=self._pools)
-        suggestions = Suggestions(SuggestionStore(self._bulk))
-        logs = [EventLog(self._execute, shard=shard) for shard in range(self._settings.shards)]
-        return Services(
-            access=Access(SecretStore(self._connection.pipelined)),
-            allocation=Allocation(
-                sites=self._sites,
-                leases=self._leases,
-                shelving=shelving,
-                suggestions=suggestions,
-            ),
-            attribution=AttributionService(
-                directory=self._directory, pools=self._pools, leases=self._leases
-            ),
-            deliveries=Deliveries(
-                endpoints=self._endpoint_store(),
-                logs=logs,
-                outboxes=self._outboxes(),
-                transport=self._transport,
-            ),
-            endpoints=Endpoints(self._endpoint_store()),
-            event_feed=EventFeed(logs),
-            health=Health(self._connection.pipelined),
-            inventory=Inventory(pools=self._pools, directory=self._directory),
-            pools=Pools(pools=self._pools, directory=self._directory, shelving=shelving),
-            quarantine=Quarantine(pools=self._pools, shelves=shelves),
-            sites=self._sites,
-            site_records=SiteRecords(
-                sites=SiteStore(self._execute), pools=self._pools, directory=self._directory
-            ),
-            explainer=Explainer(store=Explaining(self._bulk), shelving=shelving),
-            suggestions=suggestions,
-        )
-
-    def _build_api(self) -> FastAPI:
-        @asynccontextmanager
-        async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-            async with self.running():
-                yield
-
-        api = FastAPI(
-            title="dni-allocator",
-            version=__version__,
-            lifespan=lifespan,
-            redirect_slashes=False,
-            max_body_size=LARGEST_ADMIN_BODY,
-        )
-        api.state.services = self.services
-        api.state.public_url = self._settings.public_url
-        api.state.metrics = self.metrics
-        errors.install(api)
-        for room in (
-            health, assigning, sites, pools, explain, numbers, attribution, webhooks, events, tag,
-        ):  # fmt: skip
-            api.include_router(room.router)
-        describe(api)
-        return api
-
-
-def _bounded(app: ASGIApp) -> ASGIApp:
-    """Refuse a body declared too large with a problem document; the framework's own is plain text.
-
-    Bodies of undeclared length are counted by the framework as they come.
-    """
-
-    async def bounded(scope: Scope, receive: Receive, send: Send) -> None:
-        declared = dict(scope.get("headers", ())).get(b"content-length", b"")
-        if declared.isdigit() and int(declared) > LARGEST_ADMIN_BODY:
-            error = BodyTooLarge(f"The body is over {LARGEST_ADMIN_BODY} bytes.")
-            status, body, _ = errors.problem_of(error)
-            await Response(body, status, media_type=errors.PROBLEM_JSON)(scope, receive, send)
-            return
-        await app(scope, receive, send)
-
-    return bounded
-
-
-def _behind_proxies(app: ASGIApp, *, believed: str) -> ASGIApp:
-    """Take the client's address and the scheme from the headers of proxies that are believed."""
-    # uvicorn types ASGI messages more narrowly than Starlette does.
-    inner: Any = app
-    outer: Any = ProxyHeadersMiddleware(inner, trusted_hosts=believed)
-    return cast("ASGIApp", outer)
-
-
-def _closing(send: Send) -> Send:
-    """Ask the client to come back on another connection: this process is about to stop."""
-
-    async def send_closing(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
-        await send(message)
-
-    return send_closing
+    @asynccontextmanager
+    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        async with self.running():
+            yield

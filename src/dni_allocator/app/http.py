@@ -1,0 +1,98 @@
+"""The ASGI side: the FastAPI application with every route, and what wraps it."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, cast
+
+from fastapi import FastAPI
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from dni_allocator import __version__
+from dni_allocator.api import errors
+from dni_allocator.api.context import Services
+from dni_allocator.api.openapi import describe
+from dni_allocator.api.routes import (
+    assigning,
+    attribution,
+    events,
+    explain,
+    health,
+    numbers,
+    pools,
+    sites,
+    tag,
+    webhooks,
+)
+from dni_allocator.domain.errors import BodyTooLarge
+from dni_allocator.metrics import Metrics
+from dni_allocator.settings import Settings
+
+LARGEST_ADMIN_BODY = 4 * 1024 * 1024
+
+ROUTES = (
+    health, assigning, sites, pools, explain, numbers, attribution, webhooks, events, tag,
+)  # fmt: skip
+
+
+def build_api(
+    services: Services,
+    *,
+    settings: Settings,
+    metrics: Metrics,
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
+) -> FastAPI:
+    """Every route but the tag's three calls, which `api.edge` takes before the framework."""
+    api = FastAPI(
+        title="dni-allocator",
+        version=__version__,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        max_body_size=LARGEST_ADMIN_BODY,
+    )
+    api.state.services = services
+    api.state.public_url = settings.public_url
+    api.state.metrics = metrics
+    errors.install(api)
+    for room in ROUTES:
+        api.include_router(room.router)
+    describe(api)
+    return api
+
+
+def bounded_bodies(app: ASGIApp) -> ASGIApp:
+    """Refuse a body declared too large with a problem document; the framework's own is plain text.
+
+    Bodies of undeclared length are counted by the framework as they come.
+    """
+
+    async def bounded(scope: Scope, receive: Receive, send: Send) -> None:
+        declared = dict(scope.get("headers", ())).get(b"content-length", b"")
+        if declared.isdigit() and int(declared) > LARGEST_ADMIN_BODY:
+            error = BodyTooLarge(f"The body is over {LARGEST_ADMIN_BODY} bytes.")
+            status, body, _ = errors.problem_of(error)
+            await Response(body, status, media_type=errors.PROBLEM_JSON)(scope, receive, send)
+            return
+        await app(scope, receive, send)
+
+    return bounded
+
+
+def behind_proxies(app: ASGIApp, *, believed: str) -> ASGIApp:
+    """Take the client's address and the scheme from the headers of proxies that are believed."""
+    # uvicorn types ASGI messages more narrowly than Starlette does.
+    inner: Any = app
+    outer: Any = ProxyHeadersMiddleware(inner, trusted_hosts=believed)
+    return cast("ASGIApp", outer)
+
+
+def closing(send: Send) -> Send:
+    """Ask the client to come back on another connection: this process is about to stop."""
+
+    async def send_closing(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+        await send(message)
+
+    return send_closing

@@ -1,0 +1,58 @@
+"""The use cases of one process, each with the stores and the transport it needs."""
+
+from dni_allocator.api.context import Services
+from dni_allocator.app.stores import Stores
+from dni_allocator.services.access import Access
+from dni_allocator.services.allocation import Allocation
+from dni_allocator.services.attribution import AttributionService
+from dni_allocator.services.deliveries import Deliveries
+from dni_allocator.services.endpoints import Endpoints
+from dni_allocator.services.event_feed import EventFeed
+from dni_allocator.services.explaining import Explainer
+from dni_allocator.services.health import Health
+from dni_allocator.services.inventory import Inventory
+from dni_allocator.services.pools import Pools
+from dni_allocator.services.quarantine import Quarantine
+from dni_allocator.services.shelving import Shelving
+from dni_allocator.services.site_records import SiteRecords
+from dni_allocator.services.sites import Sites
+from dni_allocator.services.suggestions import Suggestions
+from dni_allocator.store.explaining import Explaining
+from dni_allocator.store.secrets import SecretStore
+from dni_allocator.store.shelves import ShelfStore
+from dni_allocator.store.site_records import SiteStore
+from dni_allocator.store.suggestions import SuggestionStore
+from dni_allocator.webhooks.transport import HttpTransport
+
+
+def build_services(stores: Stores, *, transport: HttpTransport) -> Services:
+    """Every use case, ready to run. `transport` sends what somebody asks to be sent now."""
+    directory, pools = stores.directory, stores.pools
+    sites = Sites(directory=directory, pools=stores.hot_pools)
+    shelves = ShelfStore(stores.bulk)
+    shelving = Shelving(shelves=shelves, pools=pools)
+    suggestions = Suggestions(SuggestionStore(stores.bulk))
+    logs = stores.event_logs()
+    return Services(
+        access=Access(SecretStore(stores.pipelined)),
+        allocation=Allocation(
+            sites=sites, leases=stores.leases, shelving=shelving, suggestions=suggestions
+        ),
+        attribution=AttributionService(directory=directory, pools=pools, leases=stores.leases),
+        deliveries=Deliveries(
+            endpoints=stores.endpoints(),
+            logs=logs,
+            outboxes=stores.outboxes(),
+            transport=transport,
+        ),
+        endpoints=Endpoints(stores.endpoints()),
+        event_feed=EventFeed(logs),
+        health=Health(stores.pipelined),
+        inventory=Inventory(pools=pools, directory=directory),
+        pools=Pools(pools=pools, directory=directory, shelving=shelving),
+        quarantine=Quarantine(pools=pools, shelves=shelves),
+        sites=sites,
+        site_records=SiteRecords(sites=SiteStore(stores.execute), pools=pools, directory=directory),
+        explainer=Explainer(store=Explaining(stores.bulk), shelving=shelving),
+        suggestions=suggestions,
+    )
