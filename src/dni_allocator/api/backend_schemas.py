@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from dni_allocator.api.schemas import AdminBody, AssignBody, AssignOut, ClientId, ProblemOut
+from dni_allocator.api.schemas_keys import OldKeyOut
 
 PoolId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
@@ -86,6 +87,7 @@ class SiteOut(BaseModel):
     key: str
     name: str
     pools: list[str]
+    old_keys: list[OldKeyOut] = Field(description="Replaced keys that still work.")
     created_at: datetime
 
 

@@ -16,6 +16,7 @@ from dni_allocator.services.health import Health
 from dni_allocator.services.inventory import Inventory
 from dni_allocator.services.pools import Pools
 from dni_allocator.services.quarantine import Quarantine
+from dni_allocator.services.secret_keys import SecretKeys
 from dni_allocator.services.site_records import SiteRecords
 from dni_allocator.services.sites import Sites
 from dni_allocator.services.suggestions import Suggestions
@@ -35,6 +36,7 @@ class Services:
     inventory: Inventory
     pools: Pools
     quarantine: Quarantine
+    secret_keys: SecretKeys
     sites: Sites
     site_records: SiteRecords
     explainer: Explainer

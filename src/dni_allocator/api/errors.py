@@ -37,6 +37,8 @@ STATUS_OF: Mapping[str, int] = {
     "number-taken": 409,
     "numbers-rejected": 422,
     "site-unknown": 404,
+    "secret-key-unknown": 404,
+    "key-protected": 409,
     "cursor-expired": 410,
     "body-too-large": 413,
     "rate-limited": 429,
@@ -69,13 +71,6 @@ class MethodNotAllowed(DniError):
 
     code = "method-not-allowed"
     title = "Method not allowed"
-
-
-class Forbidden(DniError):
-    """The key is valid but does not open this."""
-
-    code = "forbidden"
-    title = "The key does not open this"
 
 
 def problem_body(

@@ -31,6 +31,7 @@ _TAGS = [
     {"name": "pools", "description": "Pools and their settings."},
     {"name": "numbers", "description": "The numbers of a pool."},
     {"name": "webhooks", "description": "Where events go."},
+    {"name": "keys", "description": "Secret keys: scopes, pools, rotation."},
     {"name": "events", "description": "Events for those who fetch them."},
     {"name": "operations", "description": "For orchestrators."},
 ]

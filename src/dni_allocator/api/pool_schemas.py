@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from dni_allocator.api.schemas import AdminBody, FieldName, PhoneText
+from dni_allocator.api.schemas_keys import OldKeyOut
 from dni_allocator.domain.conditions import MOST_VALUES, Operator
 from dni_allocator.domain.matching import Match, MatchFallback
 from dni_allocator.domain.pool import (
@@ -205,6 +206,9 @@ class PoolOut(PoolCreate):
 
     id: str
     key: str = Field(description="The publishable key for the tag.")
+    old_keys: list[OldKeyOut] = Field(
+        default_factory=list, description="Replaced keys that still work."
+    )
     revision: int
     created_at: datetime
     occupancy: OccupancyOut | None = None

@@ -78,7 +78,9 @@ class EndpointOut(BaseModel):
 
     id: str
     url: str
-    secret: str | None = Field(description="null with ed25519: the private key stays here.")
+    secret: str | None = Field(
+        description="null with ed25519: the private key stays here; and for keys without `admin`."
+    )
     public_key: str | None = Field(description="`whpk_…` with ed25519, to check signatures with.")
     signature: SignatureKind
     old_secrets_until: list[datetime] = Field(

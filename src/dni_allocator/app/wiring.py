@@ -13,6 +13,7 @@ from dni_allocator.services.health import Health
 from dni_allocator.services.inventory import Inventory
 from dni_allocator.services.pools import Pools
 from dni_allocator.services.quarantine import Quarantine
+from dni_allocator.services.secret_keys import SecretKeys
 from dni_allocator.services.shelving import Shelving
 from dni_allocator.services.site_records import SiteRecords
 from dni_allocator.services.sites import Sites
@@ -28,13 +29,14 @@ from dni_allocator.webhooks.transport import HttpTransport
 def build_services(stores: Stores, *, transport: HttpTransport) -> Services:
     """Every use case, ready to run. `transport` sends what somebody asks to be sent now."""
     directory, pools = stores.directory, stores.pools
-    sites = Sites(directory=directory, pools=stores.hot_pools)
+    clock = stores.bulk.clock
+    sites = Sites(directory=directory, pools=stores.hot_pools, clock=clock)
     shelves = ShelfStore(stores.bulk)
     shelving = Shelving(shelves=shelves, pools=pools)
     suggestions = Suggestions(SuggestionStore(stores.bulk))
     logs = stores.event_logs()
     return Services(
-        access=Access(SecretStore(stores.pipelined)),
+        access=Access(SecretStore(stores.pipelined), clock=clock),
         allocation=Allocation(
             sites=sites, leases=stores.leases, shelving=shelving, suggestions=suggestions
         ),
@@ -49,10 +51,13 @@ def build_services(stores: Stores, *, transport: HttpTransport) -> Services:
         event_feed=EventFeed(logs),
         health=Health(stores.pipelined),
         inventory=Inventory(pools=pools, directory=directory),
-        pools=Pools(pools=pools, directory=directory, shelving=shelving),
+        pools=Pools(pools=pools, directory=directory, shelving=shelving, clock=clock),
         quarantine=Quarantine(pools=pools, shelves=shelves),
+        secret_keys=SecretKeys(secrets=SecretStore(stores.execute), pools=pools, clock=clock),
         sites=sites,
-        site_records=SiteRecords(sites=SiteStore(stores.execute), pools=pools, directory=directory),
+        site_records=SiteRecords(
+            sites=SiteStore(stores.execute), pools=pools, directory=directory, clock=clock
+        ),
         explainer=Explainer(store=Explaining(stores.bulk), shelving=shelving),
         suggestions=suggestions,
     )

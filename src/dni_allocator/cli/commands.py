@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from dni_allocator.cli import keys
+
 app = typer.Typer(
     name="dni-allocator",
     help="Give each website visitor a phone number of their own; know who it was when it rings.",
@@ -12,8 +14,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-keys_app = typer.Typer(help="Secret keys.", no_args_is_help=True)
-app.add_typer(keys_app, name="keys")
+app.add_typer(keys.app, name="keys")
 events_app = typer.Typer(help="Events.", no_args_is_help=True)
 app.add_typer(events_app, name="events")
 
@@ -100,14 +101,6 @@ def version() -> None:
     from dni_allocator import __version__
 
     typer.echo(__version__)
-
-
-@keys_app.command("replace-admin")
-def replace_admin() -> None:
-    """Make a new admin key in place of the present one, and print it once."""
-    from dni_allocator.cli.running import replace_admin_key
-
-    replace_admin_key()
 
 
 @events_app.command("tail")

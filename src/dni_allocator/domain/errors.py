@@ -53,6 +53,27 @@ class Unauthorized(DniError):
     title = "A valid bearer key is required"
 
 
+class Forbidden(DniError):
+    """The key is valid but does not open this."""
+
+    code = "forbidden"
+    title = "The key does not open this"
+
+
+class SecretKeyUnknown(DniError):
+    """No secret key has this id, or it was revoked."""
+
+    code = "secret-key-unknown"
+    title = "Unknown secret key"
+
+
+class KeyProtected(DniError):
+    """The admin key is not edited like others, so that nobody locks everybody out."""
+
+    code = "key-protected"
+    title = "The admin key is replaced otherwise"
+
+
 class OriginNotAllowed(DniError):
     """The page's origin is not on the pool's allow-list."""
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from dni_allocator.domain.conditions import Condition
 from dni_allocator.domain.marketing import Entry
 from dni_allocator.domain.matching import Match, MatchFallback
+from dni_allocator.domain.old_key import OldKey
 
 LONGEST_WINDOW_S = 259_200
 """72 hours: the longest a holder is still the answer after the lease ended (Invoca's rule)."""
@@ -115,6 +116,8 @@ class Pool:
     revision: int
     created_at: str
     settings: PoolSettings
+    old_keys: tuple[OldKey, ...] = ()
+    """Keys before this one that work on for a while."""
 
     @property
     def idle_ms(self) -> int:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from dni_allocator.domain.old_key import OldKey
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
@@ -12,3 +14,5 @@ class Site:
     name: str
     pool_ids: tuple[str, ...]
     created_at: str
+    old_keys: tuple[OldKey, ...] = ()
+    """Keys before this one that work on for a while."""

@@ -12,6 +12,8 @@ from dni_allocator.store.pools import PoolStore
 CLOCK_TOLERANCE_MS = 60_000
 """How far ahead of Redis a caller's clock may be before `at` is called a mistake."""
 
+NUMBER_UNKNOWN = "No pool has this number, or had it within its attribution window."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attribution:
@@ -46,8 +48,7 @@ class AttributionService:
         if entry is not None:
             record = await self._leases.number_record(entry.pool_id, number)
         if entry is None or record is None:
-            message = "No pool has this number, or had it within its attribution window."
-            raise NumberUnknown(message)
+            raise NumberUnknown(NUMBER_UNKNOWN)
         try:
             pool = await self._pools.read(entry.pool_id)
         except PoolUnknown as error:

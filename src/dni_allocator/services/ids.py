@@ -30,6 +30,11 @@ def new_secret_key() -> str:
     return f"sk_{secrets.token_urlsafe(32)}"
 
 
+def new_secret_key_id() -> str:
+    """`key_` and 80 random bits."""
+    return f"key_{_token(16)}"
+
+
 def new_visitor_id() -> str:
     """128 random bits, as the tag makes them, for a caller that sent none."""
     return secrets.token_urlsafe(16)

@@ -1,12 +1,13 @@
 """Make, edit and delete pools; what holds for their settings as a whole."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from dni_allocator.domain.conditions import problem_of
 from dni_allocator.domain.errors import (
+    EditConflict,
     InvalidNumber,
     InvalidRequest,
     NumberTaken,
@@ -14,11 +15,16 @@ from dni_allocator.domain.errors import (
 )
 from dni_allocator.domain.matching import Match
 from dni_allocator.domain.number import calling_code_of, parse_number
+from dni_allocator.domain.old_key import OldKey
 from dni_allocator.domain.pool import Occupancy, Pool, PoolSettings, normalise_origin
+from dni_allocator.services.access import instant_ms
 from dni_allocator.services.ids import new_pool_id, new_site_key
 from dni_allocator.services.shelving import Shelving
 from dni_allocator.store.directory import Directory, Entry, Role
 from dni_allocator.store.pools import PoolStore
+
+MOST_OLD_KEYS = 5
+"""Replaced keys that may still work; one more ends the oldest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,15 @@ class PoolPage:
 class Pools:
     """Pools as an operator handles them. Raises `StoreUnavailable` throughout."""
 
-    def __init__(self, *, pools: PoolStore, directory: Directory, shelving: Shelving) -> None:
+    def __init__(
+        self,
+        *,
+        pools: PoolStore,
+        directory: Directory,
+        shelving: Shelving,
+        clock: Callable[[], str] = str,
+    ) -> None:
+        self._clock = clock
         self._pools = pools
         self._directory = directory
         self._shelving = shelving
@@ -95,6 +109,29 @@ class Pools:
             await self._shelving.reshelve(edited)
         return edited
 
+    async def rotate_key(self, pool_id: str, *, overlap_s: int) -> Pool:
+        """Give the pool a new publishable key; the one before works on for `overlap_s` seconds.
+
+        Raises `PoolUnknown`, `EditConflict`. The edit is the step that decides; after a crash
+        behind it, entries of replaced keys stay in the directory until the next rotation, and
+        open nothing beyond their time.
+        """
+        pool = await self._pools.read(pool_id)
+        now_ms = instant_ms(self._clock)
+        old = (OldKey(pool.key, now_ms + overlap_s * 1000), *pool.old_keys)
+        living = tuple(each for each in old if each.until_ms > now_ms)[:MOST_OLD_KEYS]
+        rotated = replace(pool, key=new_site_key(), old_keys=living)
+        await self._directory.bind_key(rotated.key, pool.id)
+        try:
+            rotated = await self._pools.edit(rotated)
+        except EditConflict:
+            await self._directory.unbind_key(rotated.key)
+            raise
+        for each in old:
+            left_ms = each.until_ms - now_ms if each in living else 0
+            await self._directory.retire_key(each.key, pool.id, for_ms=left_ms)
+        return rotated
+
     async def delete(self, pool_id: str, *, force: bool) -> None:
         """Delete a pool and set its numbers free for others.
 
@@ -110,14 +147,24 @@ class Pools:
             force = True
         for number in pool.settings.overflow_numbers:
             await self._directory.release(number, Entry(role=Role.OVERFLOW, pool_id=pool.id))
-        await self._directory.unbind_key(pool.key)
+        for key in (pool.key, *(old.key for old in pool.old_keys)):
+            await self._directory.unbind_key(key)
 
-    async def page(self, *, cursor: str | None, limit: int) -> PoolPage:
-        """Some pools after `cursor`, by id. O(pools) a page: pools are thousands, not millions."""
+    async def page(
+        self, *, cursor: str | None, limit: int, only: frozenset[str] | None = None
+    ) -> PoolPage:
+        """Some pools after `cursor`, by id; `only`: of these.
+
+        O(pools) a page: pools are thousands, not millions.
+        """
         ids: list[str] = []
         for shard in self._pools.shards():
             ids += await self._pools.ids(shard)
-        wanted = sorted(pool_id for pool_id in ids if cursor is None or pool_id > cursor)
+        wanted = sorted(
+            pool_id
+            for pool_id in ids
+            if (cursor is None or pool_id > cursor) and (only is None or pool_id in only)
+        )
         pools = []
         for pool_id in wanted[:limit]:
             try:

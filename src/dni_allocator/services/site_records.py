@@ -6,22 +6,35 @@ remembers what a key opens and is told by the revision of a pool: an edit raises
 that it touches.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from dni_allocator.domain.errors import EditConflict, InvalidRequest, PoolUnknown
+from dni_allocator.domain.old_key import OldKey
 from dni_allocator.domain.site import Site
+from dni_allocator.services.access import instant_ms
 from dni_allocator.services.ids import new_site_id, new_site_key
 from dni_allocator.store.directory import Directory
 from dni_allocator.store.pools import PoolStore
 from dni_allocator.store.site_records import SiteStore
 
+MOST_OLD_KEYS = 5
+"""Replaced keys that may still work; one more ends the oldest."""
+
 
 class SiteRecords:
     """Raises `SiteUnknown`, `StoreUnavailable`, and `InvalidRequest` for a pool it cannot find."""
 
-    def __init__(self, *, sites: SiteStore, pools: PoolStore, directory: Directory) -> None:
+    def __init__(
+        self,
+        *,
+        sites: SiteStore,
+        pools: PoolStore,
+        directory: Directory,
+        clock: Callable[[], str] = str,
+    ) -> None:
+        self._clock = clock
         self._sites = sites
         self._pools = pools
         self._directory = directory
@@ -60,15 +73,44 @@ class SiteRecords:
         await self._sites.put(edited)
         if edited.pool_ids != site.pool_ids:
             await self._directory.bind_key(site.key, *edited.pool_ids, site_id=site.id)
+            await self._retire(edited)
             await self._tell_processes({*site.pool_ids, *edited.pool_ids})
         return edited
+
+    async def rotate_key(self, site_id: str, *, overlap_s: int) -> Site:
+        """Give the site a new publishable key; the one before works on for `overlap_s` seconds.
+
+        The old key's time is set before the record is written, so that a crash in between leaves
+        none that works for ever; repeat the rotation then.
+        """
+        site = await self._sites.read(site_id)
+        now_ms = instant_ms(self._clock)
+        old = (OldKey(site.key, now_ms + overlap_s * 1000), *site.old_keys)
+        living = tuple(each for each in old if each.until_ms > now_ms)[:MOST_OLD_KEYS]
+        rotated = replace(site, key=new_site_key(), old_keys=living)
+        await self._directory.bind_key(rotated.key, *site.pool_ids, site_id=site.id)
+        for each in old:
+            if each not in living:
+                await self._directory.unbind_key(each.key)
+        await self._retire(rotated)
+        await self._sites.put(rotated)
+        await self._tell_processes(site.pool_ids)
+        return rotated
 
     async def delete(self, site_id: str) -> None:
         """Delete a site; its key opens nothing any more. The pools stay."""
         site = await self._sites.read(site_id)
-        await self._directory.unbind_key(site.key)
+        for key in (site.key, *(old.key for old in site.old_keys)):
+            await self._directory.unbind_key(key)
         await self._tell_processes(site.pool_ids)
         await self._sites.delete(site_id)
+
+    async def _retire(self, site: Site) -> None:
+        now_ms = instant_ms(self._clock)
+        for old in site.old_keys:
+            await self._directory.retire_key(
+                old.key, *site.pool_ids, site_id=site.id, for_ms=old.until_ms - now_ms
+            )
 
     async def _checked(self, pool_ids: Iterable[str]) -> tuple[str, ...]:
         """The pools, each once and in their order."""

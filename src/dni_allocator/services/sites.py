@@ -5,9 +5,11 @@ deletion or a revoked key takes effect on the very next call, in every process.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 from dni_allocator.domain.errors import OriginNotAllowed, PoolUnknown, StoreUnavailable, UnknownKey
 from dni_allocator.domain.pool import Pool
+from dni_allocator.services.access import instant_ms
 from dni_allocator.store.directory import Directory
 from dni_allocator.store.pools import PoolStore
 
@@ -21,9 +23,12 @@ MOST_TRIES = 5
 class Sites:
     """Pools by publishable key: a pool's own key opens that pool, a site's key several."""
 
-    def __init__(self, *, directory: Directory, pools: PoolStore) -> None:
+    def __init__(
+        self, *, directory: Directory, pools: PoolStore, clock: Callable[[], str] = str
+    ) -> None:
         self._directory = directory
         self._pools = pools
+        self._clock = clock
         self._remembered: OrderedDict[str, tuple[Pool, ...]] = OrderedDict()
 
     def known(self, site_key: str, origin: str | None) -> tuple[Pool, ...] | None:
@@ -62,26 +67,35 @@ class Sites:
         self._remembered.pop(site_key, None)
 
     async def read(self, site_key: str) -> tuple[Pool, ...]:
-        """The pools of a key, read afresh. Raises `UnknownKey`, `StoreUnavailable`."""
+        """The pools of a key, read afresh. Raises `UnknownKey`, `StoreUnavailable`.
+
+        A replaced key that works for a while yet is not remembered: no revision would tell when
+        its time is over. Its pages cost two more reads each until then.
+        """
         self.forget(site_key)
         opened = await self._directory.opened_by(site_key)
         if opened is None:
             message = "No pool has this publishable key."
             raise UnknownKey(message)
-        found = []
+        found, replaced = [], opened.retired
         for pool_id in opened.pool_ids:
             try:
                 pool = await self._pools.read(pool_id)
             except PoolUnknown:
                 continue
             if opened.site_id is None and pool.key != site_key:
-                message = "This publishable key was replaced by another."
-                raise UnknownKey(message)
+                now_ms = instant_ms(self._clock)
+                if not any(o.key == site_key and o.until_ms > now_ms for o in pool.old_keys):
+                    message = "This publishable key was replaced by another."
+                    raise UnknownKey(message)
+                replaced = True
             found.append(pool)
         if not found:
             message = "The pool of this publishable key was deleted."
             raise UnknownKey(message)
         pools = tuple(found)
+        if replaced:
+            return pools
         self._remembered[site_key] = pools
         if len(self._remembered) > MOST_REMEMBERED:
             self._remembered.popitem(last=False)

@@ -6,6 +6,7 @@ number). The directory lies outside the shards, so it is written first when a nu
 when it goes: a crash in between leaves a claim without a number, never a number in two pools.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -49,13 +50,18 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What a publishable key opens: its own pool, or the pools of a site in order."""
+    """What a publishable key opens: its own pool, or the pools of a site in order.
+
+    `retired`: it was replaced, and opens them until Redis drops the entry.
+    """
 
     site_id: str | None
     pool_ids: tuple[str, ...]
+    retired: bool = False
 
 
 _SITE_MARK = ":"
+_RETIRED_MARK = "~"
 
 
 class Directory:
@@ -107,16 +113,34 @@ class Directory:
         value = await self._execute("GET", keys.site_key_directory(site_key))
         if value is None:
             return None
-        site, mark, pools = text(value).rpartition(_SITE_MARK)
-        return Opened(site_id=site if mark else None, pool_ids=tuple(pools.split()))
+        told = text(value)
+        site, mark, pools = told.removeprefix(_RETIRED_MARK).rpartition(_SITE_MARK)
+        return Opened(
+            site_id=site if mark else None,
+            pool_ids=tuple(pools.split()),
+            retired=told.startswith(_RETIRED_MARK),
+        )
 
     async def bind_key(self, site_key: str, *pool_ids: str, site_id: str | None = None) -> None:
         """Let a publishable key open a pool, or, for a site, several in this order. Idempotent."""
-        value = " ".join(pool_ids)
-        if site_id is not None:
-            value = f"{site_id}{_SITE_MARK}{value}"
+        value = _opened(pool_ids, site_id)
         await self._execute("SET", keys.site_key_directory(site_key), value)
+
+    async def retire_key(
+        self, site_key: str, *pool_ids: str, for_ms: int, site_id: str | None = None
+    ) -> None:
+        """Let a replaced key open this for a while yet, or nothing any more. Idempotent."""
+        if for_ms <= 0:
+            await self.unbind_key(site_key)
+            return
+        value = _RETIRED_MARK + _opened(pool_ids, site_id)
+        await self._execute("SET", keys.site_key_directory(site_key), value, "PX", for_ms)
 
     async def unbind_key(self, site_key: str) -> None:
         """Let a publishable key open nothing any more. Idempotent."""
         await self._execute("DEL", keys.site_key_directory(site_key))
+
+
+def _opened(pool_ids: Sequence[str], site_id: str | None) -> str:
+    pools = " ".join(pool_ids)
+    return pools if site_id is None else f"{site_id}{_SITE_MARK}{pools}"

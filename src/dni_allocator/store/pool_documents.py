@@ -5,6 +5,7 @@ import orjson
 from dni_allocator.domain.conditions import Condition, Operator
 from dni_allocator.domain.marketing import entry_of
 from dni_allocator.domain.matching import Match, MatchFallback
+from dni_allocator.domain.old_key import OldKey
 from dni_allocator.domain.pool import (
     Format,
     Pool,
@@ -39,6 +40,7 @@ def dump(pool: Pool) -> bytes:
             "key": pool.key,
             "created_at": pool.created_at,
             "settings": pool.settings,
+            **({"old_keys": pool.old_keys} if pool.old_keys else {}),
         }
     )
 
@@ -64,4 +66,5 @@ def load_pool(doc: str, *, revision: int) -> Pool:
         revision=revision,
         created_at=record["created_at"],
         settings=PoolSettings(**settings),
+        old_keys=tuple(OldKey(**each) for each in record.get("old_keys", ())),
     )

@@ -5,6 +5,7 @@ from dataclasses import asdict
 import orjson
 
 from dni_allocator.domain.errors import SiteUnknown
+from dni_allocator.domain.old_key import OldKey
 from dni_allocator.domain.site import Site
 from dni_allocator.store.keys import SITES
 from dni_allocator.store.replies import mapping
@@ -42,4 +43,5 @@ class SiteStore:
 
 def _read(record: bytes) -> Site:
     told = orjson.loads(record)
-    return Site(**{**told, "pool_ids": tuple(told["pool_ids"])})
+    old_keys = tuple(OldKey(**each) for each in told.get("old_keys", ()))
+    return Site(**{**told, "pool_ids": tuple(told["pool_ids"]), "old_keys": old_keys})

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import Annotated
 
 import orjson
 import structlog
@@ -23,13 +24,13 @@ from dni_allocator.api.edge import AssignmentJson, assignment_json
 from dni_allocator.api.errors import MalformedJson, problem_of, validation_errors
 from dni_allocator.domain.errors import DniError, InvalidRequest
 from dni_allocator.domain.robots import is_prefetch, is_refused
-from dni_allocator.services.access import Scope
+from dni_allocator.services.access import Caller, Scope
 from dni_allocator.services.allocation import Browser
 
 log = structlog.get_logger(__name__)
 
 router = APIRouter(prefix="/assign", tags=["assign"])
-assigner = Depends(opens(Scope.ASSIGN))
+Assigner = Annotated[Caller, Depends(opens(Scope.ASSIGN, within=True))]
 
 MOST_ROWS = 1_000
 _AT_ONCE = 100
@@ -52,10 +53,9 @@ _BULK_BODY = {
 @router.post(
     "/bulk",
     summary="Assign for many visitors",
-    dependencies=[assigner],
     openapi_extra={"requestBody": _BULK_BODY},
 )
-async def assign_bulk(request: Request, services: ServicesDep) -> BulkOut:
+async def assign_bulk(request: Request, caller: Assigner, services: ServicesDep) -> BulkOut:
     """Answer up to 1,000 assign requests in their order; a bad row spoils none of the others.
 
     Every row is answered as `/assign` would, and as safe to repeat; the batch is not one step.
@@ -64,18 +64,20 @@ async def assign_bulk(request: Request, services: ServicesDep) -> BulkOut:
     results = []
     for start in range(0, len(rows), _AT_ONCE):
         part = rows[start : start + _AT_ONCE]
-        results += await asyncio.gather(*(_answer(row, services) for row in part))
+        results += await asyncio.gather(*(_answer(row, caller, services) for row in part))
     return BulkOut.model_validate({"results": results})
 
 
-@router.post("/rendered", summary="Assign for a page you render", dependencies=[assigner])
-async def assign_rendered(body: BackendAssignBody, services: ServicesDep) -> RenderedOut:
+@router.post("/rendered", summary="Assign for a page you render")
+async def assign_rendered(
+    body: BackendAssignBody, caller: Assigner, services: ServicesDep
+) -> RenderedOut:
     """Assign for one visitor, and give the element with which the tag goes on from there.
 
     Put `embed` into the page beside the numbers, and let no cache keep that page: an element older
     than a minute, or one made for another visitor, is ignored by the tag.
     """
-    key, answer = await _assign(body, services)
+    key, answer = await _assign(body, caller, services)
     handed_over = {
         **answer,
         "key": key,
@@ -100,13 +102,13 @@ def _rows(raw: bytes) -> Sequence[object]:
     return rows
 
 
-async def _answer(row: object, services: Services) -> dict[str, object]:
+async def _answer(row: object, caller: Caller, services: Services) -> dict[str, object]:
     """One row's result; never raises."""
     told = row.get("request_id") if isinstance(row, dict) else None
     request_id = told if isinstance(told, str) else None
     try:
         body = _parse(row)
-        _, answer = await _assign(body, services)
+        _, answer = await _assign(body, caller, services)
     except DniError as error:
         _, problem, _ = problem_of(error)
         return {"request_id": request_id, "problem": orjson.loads(problem)}
@@ -124,10 +126,15 @@ def _parse(row: object) -> BulkRowBody:
         raise InvalidRequest(detail, extra={"errors": found}) from error
 
 
-async def _assign(body: BackendAssignBody, services: Services) -> tuple[str, AssignmentJson]:
+async def _assign(
+    body: BackendAssignBody, caller: Caller, services: Services
+) -> tuple[str, AssignmentJson]:
     key = body.key
     if body.pool_id:
+        caller.must_reach(body.pool_id)
         key = (await services.pools.read(body.pool_id)).key
+    elif caller.pools is not None:
+        caller.must_reach(*(pool.id for pool in await services.sites.read(key)))
     pool, assignment = await services.allocation.assign(
         body,
         site_key=key,

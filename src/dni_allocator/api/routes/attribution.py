@@ -11,10 +11,11 @@ from dni_allocator.api.auth import opens
 from dni_allocator.api.context import ServicesDep
 from dni_allocator.api.schemas import AttributionOut, CandidateOut, PoolRefOut
 from dni_allocator.domain.attribution import Candidate
+from dni_allocator.domain.errors import NumberUnknown
 from dni_allocator.domain.lease import lease_id
 from dni_allocator.domain.number import parse_number
-from dni_allocator.services.access import Scope
-from dni_allocator.services.attribution import Attribution
+from dni_allocator.services.access import Caller, Scope
+from dni_allocator.services.attribution import NUMBER_UNKNOWN, Attribution
 
 router = APIRouter(tags=["attribution"])
 
@@ -27,19 +28,21 @@ AtQuery = Annotated[
 ]
 
 
-@router.get(
-    "/attribution/{number}",
-    summary="Who was it?",
-    dependencies=[Depends(opens(Scope.ATTRIBUTION))],
-)
+@router.get("/attribution/{number}", summary="Who was it?")
 async def read_attribution(
-    number: NumberPath, services: ServicesDep, at: AtQuery = None
+    number: NumberPath,
+    caller: Annotated[Caller, Depends(opens(Scope.ATTRIBUTION, within=True))],
+    services: ServicesDep,
+    at: AtQuery = None,
 ) -> AttributionOut:
     """Name the visitor who had the dialed number, how sure that is, and where the call belongs."""
     dialed = parse_number(f"+{number.strip().lstrip('+')}", country="ZZ").e164
     found = await services.attribution.attribute(
         dialed, at_ms=None if at is None else int(at.timestamp() * 1000)
     )
+    if not caller.reaches(found.pool.id):
+        # The same as for a number of nobody: the key learns nothing of other pools.
+        raise NumberUnknown(NUMBER_UNKNOWN)
     return attribution_out(found)
 
 

@@ -8,13 +8,15 @@ from dni_allocator.api.auth import opens
 from dni_allocator.api.context import ServicesDep
 from dni_allocator.api.schemas_webhooks import EventsOut
 from dni_allocator.domain.catalogue import KINDS
-from dni_allocator.services.access import Scope
+from dni_allocator.services.access import Caller, Scope
 
-router = APIRouter(prefix="/events", tags=["events"], dependencies=[Depends(opens(Scope.READ))])
+router = APIRouter(prefix="/events", tags=["events"])
+reader = opens(Scope.READ, within=True)
 
 
 @router.get("", summary="Fetch events")
 async def fetch_events(
+    caller: Annotated[Caller, Depends(reader)],
     services: ServicesDep,
     *,
     cursor: Annotated[
@@ -30,6 +32,10 @@ async def fetch_events(
     What is kept: all that a webhook endpoint has not taken, and the newest besides. A cursor that
     stayed away for longer is answered 410, with `oldest_cursor`.
     """
+    if pool or caller.pools is None:
+        caller.must_reach(*(pool or ()))
+    else:
+        pool = sorted(caller.pools)
     at = cursor
     if at == "oldest":
         at = await services.event_feed.start("oldest")
@@ -45,7 +51,11 @@ async def fetch_events(
     )
 
 
-@router.get("/schemas", summary="Read the JSON Schemas of all event types")
+@router.get(
+    "/schemas",
+    summary="Read the JSON Schemas of all event types",
+    dependencies=[Depends(reader)],
+)
 async def read_schemas() -> dict[str, dict[str, Any]]:
     """JSON Schema (draft 2020-12) of the payload, by type."""
     return {kind.type: kind.schema() for kind in KINDS.values()}

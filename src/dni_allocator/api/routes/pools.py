@@ -18,10 +18,11 @@ from dni_allocator.api.pool_schemas import (
     SuggestionOut,
     SuggestionsOut,
 )
+from dni_allocator.api.schemas_keys import RotateKeyBody, old_keys_out
 from dni_allocator.domain.conditions import Condition
 from dni_allocator.domain.marketing import entry_of
 from dni_allocator.domain.pool import Occupancy, Pool, PoolSettings
-from dni_allocator.services.access import Scope
+from dni_allocator.services.access import Caller, Scope
 
 router = APIRouter(prefix="/pools", tags=["pools"])
 admin = Depends(opens(Scope.ADMIN))
@@ -40,12 +41,16 @@ async def create_pool(body: PoolCreate, services: ServicesDep, response: Respons
     return pool_out(pool)
 
 
-@router.get("", summary="List pools", dependencies=[reader])
+@router.get("", summary="List pools")
 async def list_pools(
-    services: ServicesDep, limit: LimitQuery = 50, cursor: CursorQuery = None
+    *,
+    caller: Annotated[Caller, Depends(opens(Scope.READ, within=True))],
+    services: ServicesDep,
+    limit: LimitQuery = 50,
+    cursor: CursorQuery = None,
 ) -> PoolPageOut:
-    """List pools by id, a page at a time."""
-    page = await services.pools.page(cursor=cursor, limit=limit)
+    """List pools by id, a page at a time; those that the key opens."""
+    page = await services.pools.page(cursor=cursor, limit=limit, only=caller.pools)
     return PoolPageOut(pools=[pool_out(pool) for pool in page.pools], next_cursor=page.next_cursor)
 
 
@@ -68,6 +73,15 @@ async def edit_pool(pool_id: str, body: PoolEdit, services: ServicesDep) -> Pool
 async def delete_pool(pool_id: str, services: ServicesDep, *, force: ForceQuery = False) -> None:
     """Delete a pool and set its numbers free; 409 while visitors hold some, unless forced."""
     await services.pools.delete(pool_id, force=force)
+
+
+@router.post("/{pool_id}/rotate-key", summary="Change the publishable key", dependencies=[admin])
+async def rotate_pool_key(
+    pool_id: str, services: ServicesDep, body: RotateKeyBody | None = None
+) -> PoolOut:
+    """Give the pool a new publishable key. The one before works on for `overlap_s`."""
+    overlap_s = (body or RotateKeyBody()).overlap_s
+    return pool_out(await services.pools.rotate_key(pool_id, overlap_s=overlap_s))
 
 
 @router.get(
@@ -97,6 +111,7 @@ def pool_out(pool: Pool, occupancy: Occupancy | None = None) -> PoolOut:
             **asdict(pool.settings),
             "id": pool.id,
             "key": pool.key,
+            "old_keys": old_keys_out(pool.old_keys),
             "revision": pool.revision,
             "created_at": pool.created_at,
             "occupancy": None

@@ -5,6 +5,7 @@ from fastapi import APIRouter, Depends, Response
 from dni_allocator.api.auth import opens
 from dni_allocator.api.backend_schemas import SiteCreate, SiteEdit, SiteOut, SitesOut
 from dni_allocator.api.context import ServicesDep
+from dni_allocator.api.schemas_keys import RotateKeyBody, old_keys_out
 from dni_allocator.domain.site import Site
 from dni_allocator.services.access import Scope
 
@@ -46,6 +47,15 @@ async def delete_site(site_id: str, services: ServicesDep) -> None:
     await services.site_records.delete(site_id)
 
 
+@router.post("/{site_id}/rotate-key", summary="Change the publishable key", dependencies=[admin])
+async def rotate_site_key(
+    site_id: str, services: ServicesDep, body: RotateKeyBody | None = None
+) -> SiteOut:
+    """Give the site a new publishable key. The one before works on for `overlap_s`."""
+    overlap_s = (body or RotateKeyBody()).overlap_s
+    return _site_out(await services.site_records.rotate_key(site_id, overlap_s=overlap_s))
+
+
 def _site_out(site: Site) -> SiteOut:
     return SiteOut.model_validate(
         {
@@ -53,6 +63,7 @@ def _site_out(site: Site) -> SiteOut:
             "key": site.key,
             "name": site.name,
             "pools": list(site.pool_ids),
+            "old_keys": old_keys_out(site.old_keys),
             "created_at": site.created_at,
         }
     )

@@ -24,19 +24,20 @@ from dni_allocator.api.schemas_webhooks import (
 )
 from dni_allocator.domain.delivery import LoggedAttempt
 from dni_allocator.domain.webhook import Endpoint
-from dni_allocator.services.access import Scope
+from dni_allocator.services.access import Caller, Scope
 from dni_allocator.services.deliveries import Replayed
 from dni_allocator.services.endpoints import Wanted, signature_of
 from dni_allocator.webhooks.signing import public_key_of
 
-router = APIRouter(
-    prefix="/webhooks", tags=["webhooks"], dependencies=[Depends(opens(Scope.ADMIN))]
-)
+router = APIRouter(prefix="/webhooks", tags=["webhooks"])
+admin = Depends(opens(Scope.ADMIN))
+reader = opens(Scope.READ)
+Reader = Annotated[Caller, Depends(reader)]
 
 Limit = Annotated[int, Query(ge=1, le=500)]
 
 
-@router.post("", status_code=201, summary="Make an endpoint")
+@router.post("", status_code=201, summary="Make an endpoint", dependencies=[admin])
 async def create_endpoint(body: EndpointCreate, services: ServicesDep) -> EndpointOut:
     """Make an endpoint; the answer holds what its receiver verifies signatures with."""
     endpoint = await services.endpoints.create(
@@ -46,31 +47,33 @@ async def create_endpoint(body: EndpointCreate, services: ServicesDep) -> Endpoi
 
 
 @router.get("", summary="List endpoints")
-async def list_endpoints(services: ServicesDep) -> EndpointsOut:
-    """List all endpoints, oldest first."""
-    return EndpointsOut(webhooks=[_out(each) for each in await services.endpoints.all()])
+async def list_endpoints(caller: Reader, services: ServicesDep) -> EndpointsOut:
+    """List all endpoints, oldest first. Secrets and header values are shown to admin keys only."""
+    return EndpointsOut(webhooks=[_out(each, caller) for each in await services.endpoints.all()])
 
 
 @router.get("/{endpoint_id}", summary="Read an endpoint")
-async def read_endpoint(endpoint_id: str, services: ServicesDep) -> EndpointOut:
-    """Read one endpoint."""
-    return _out(await services.endpoints.read(endpoint_id))
+async def read_endpoint(endpoint_id: str, caller: Reader, services: ServicesDep) -> EndpointOut:
+    """Read one endpoint. Its secret and header values are shown to admin keys only."""
+    return _out(await services.endpoints.read(endpoint_id), caller)
 
 
-@router.patch("/{endpoint_id}", summary="Edit, enable or disable an endpoint")
+@router.patch("/{endpoint_id}", summary="Edit, enable or disable an endpoint", dependencies=[admin])
 async def edit_endpoint(endpoint_id: str, body: EndpointEdit, services: ServicesDep) -> EndpointOut:
     """Change what is given. Switched on again, it goes on where it was, as far as that is kept."""
     active = None if body.state is None else body.state == "active"
     return _out(await services.endpoints.edit(endpoint_id, _wanted(body), active=active))
 
 
-@router.delete("/{endpoint_id}", status_code=204, summary="Delete an endpoint")
+@router.delete(
+    "/{endpoint_id}", status_code=204, summary="Delete an endpoint", dependencies=[admin]
+)
 async def delete_endpoint(endpoint_id: str, services: ServicesDep) -> None:
     """Forget an endpoint and all that waits for it."""
     await services.endpoints.delete(endpoint_id)
 
 
-@router.post("/{endpoint_id}/rotate", summary="Change the secret")
+@router.post("/{endpoint_id}/rotate", summary="Change the secret", dependencies=[admin])
 async def rotate_secret(
     endpoint_id: str, services: ServicesDep, body: RotateBody | None = None
 ) -> EndpointOut:
@@ -86,13 +89,13 @@ async def rotate_secret(
     )
 
 
-@router.post("/{endpoint_id}/test", summary="Test an endpoint")
+@router.post("/{endpoint_id}/test", summary="Test an endpoint", dependencies=[admin])
 async def test_endpoint(endpoint_id: str, services: ServicesDep) -> AttemptOut:
     """Send an `endpoint.test` now and answer what came back. Not retried."""
     return _attempt(await services.deliveries.try_out(endpoint_id))
 
 
-@router.post("/{endpoint_id}/example", summary="Send an example event")
+@router.post("/{endpoint_id}/example", summary="Send an example event", dependencies=[admin])
 async def send_example(
     endpoint_id: str, services: ServicesDep, body: ExampleBody | None = None
 ) -> AttemptOut:
@@ -101,7 +104,9 @@ async def send_example(
     return _attempt(await services.deliveries.try_out(endpoint_id, event_type))
 
 
-@router.get("/{endpoint_id}/deliveries", summary="List delivery attempts")
+@router.get(
+    "/{endpoint_id}/deliveries", summary="List delivery attempts", dependencies=[Depends(reader)]
+)
 async def list_deliveries(
     endpoint_id: str, services: ServicesDep, *, failed: bool = False, limit: Limit = 100
 ) -> DeliveriesOut:
@@ -121,7 +126,9 @@ async def list_deliveries(
     )
 
 
-@router.get("/{endpoint_id}/dead-letters", summary="List dead letters")
+@router.get(
+    "/{endpoint_id}/dead-letters", summary="List dead letters", dependencies=[Depends(reader)]
+)
 async def list_dead_letters(
     endpoint_id: str, services: ServicesDep, limit: Limit = 100
 ) -> DeadLettersOut:
@@ -140,7 +147,9 @@ async def list_dead_letters(
     )
 
 
-@router.post("/{endpoint_id}/replay", status_code=202, summary="Send events again")
+@router.post(
+    "/{endpoint_id}/replay", status_code=202, summary="Send events again", dependencies=[admin]
+)
 async def replay(endpoint_id: str, body: ReplayBody, services: ServicesDep) -> ReplayOut:
     """Send events again under their own ids: some by id, a range of time, or all dead letters."""
     done = Replayed(0)
@@ -196,13 +205,15 @@ def _attempt(one: LoggedAttempt) -> AttemptOut:
     )
 
 
-def _out(endpoint: Endpoint) -> EndpointOut:
+def _out(endpoint: Endpoint, caller: Caller | None = None) -> EndpointOut:
+    """An endpoint as the API shows it; without a caller, to one whose key is of admin."""
     signature = signature_of(endpoint)
+    trusted = caller is None or caller.may(Scope.ADMIN)
     now_ms = int(datetime.now(tz=UTC).timestamp() * 1000)
     return EndpointOut(
         id=endpoint.id,
         url=endpoint.url,
-        secret=None if signature == "ed25519" else endpoint.secret,
+        secret=endpoint.secret if trusted and signature != "ed25519" else None,
         public_key=public_key_of(endpoint.secret),
         signature=signature,
         old_secrets_until=[
@@ -212,7 +223,7 @@ def _out(endpoint: Endpoint) -> EndpointOut:
         ],
         event_types=list(endpoint.event_types),
         pools=list(endpoint.pools),
-        headers=dict(endpoint.headers),
+        headers={name: value if trusted else "" for name, value in endpoint.headers},
         rate_limit=endpoint.rate_limit,
         body=endpoint.body,
         batch_size=endpoint.batch_size,
