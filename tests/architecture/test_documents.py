@@ -154,6 +154,7 @@ def test_every_key_is_in_the_table_of_keys() -> None:
         *(shard.events, shard.pools, shard.due, shard.cursors),
         *(shard.forwarder_lock(one), shard.retries(one), shard.dead_letters(one)),
         *(shard.parked(one), shard.health(one), shard.attempts(one), shard.failures(one)),
+        *(shard.history, shard.history_position, shard.history_lock),
         *(shard.tally, keys.number_directory("<number>"), keys.site_key_directory("<")),
         *(keys.META, keys.ADMIN_KEYS, keys.WEBHOOKS, keys.SITES, keys.FORWARDERS),
     }

@@ -18,6 +18,7 @@ _KNOWN_KEYS = re.compile(
     r"|dni:key:[\x21-\x7e]+"
     r"|dni:number:\+\d+"
     r"|dni:\{s\d+\}:(?:events|pools|due|cursors|tally)"
+    r"|dni:\{s\d+\}:(?:history-position|history-lock|history:pool_\w+:(?:[mh]:\d+|seen))"
     r"|dni:\{s\d+\}:fwd:whe_\w+:(?:lock|retries|dead|parked|health|attempts|failures)"
     rf"|{_POOL}(?:conf|numbers|shelves|leased|holders|drained|stats)"
     rf"|{_POOL.replace('P<pool>', 'P<d>')}(?:places|orders|resting|notes|suggested)"

@@ -29,7 +29,8 @@ async def call(
         "page_id": "page", "idle": 300_000, "delay": 30_000, "window": WINDOW_MS,
         "selection": "least_recently_released", "overflow": "", "data": "", "force": 0,
         "limit": 100, "policy": "", "refusal": "", "entitled": "", "address": "",
-        "destination": SHOP,
+        "destination": SHOP, "position": at.shard.history_position, "tag": f"{at.shard.tag}:",
+        "minutes_kept": 172_800_000, "hours_kept": 3_024_000_000,
     }  # fmt: skip
     values = {each: {**known, **given}[each] for each in (*script.keys, *script.args)}
     reply = await script.run(rig.execute, values, rest)

@@ -13,6 +13,7 @@ from dni_allocator.services.endpoints import Endpoints
 from dni_allocator.services.event_feed import EventFeed
 from dni_allocator.services.explaining import Explainer
 from dni_allocator.services.health import Health
+from dni_allocator.services.history import History
 from dni_allocator.services.inventory import Inventory
 from dni_allocator.services.pools import Pools
 from dni_allocator.services.quarantine import Quarantine
@@ -33,6 +34,7 @@ class Services:
     endpoints: Endpoints
     event_feed: EventFeed
     health: Health
+    history: History
     inventory: Inventory
     pools: Pools
     quarantine: Quarantine

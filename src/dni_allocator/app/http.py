@@ -19,6 +19,7 @@ from dni_allocator.api.routes import (
     events,
     explain,
     health,
+    history,
     keys,
     numbers,
     pools,
@@ -33,7 +34,8 @@ from dni_allocator.settings import Settings
 LARGEST_ADMIN_BODY = 4 * 1024 * 1024
 
 ROUTES = (
-    health, assigning, sites, pools, explain, numbers, attribution, webhooks, events, keys, tag,
+    health, assigning, sites, pools, explain, history, numbers, attribution, webhooks, events, keys,
+    tag,
 )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from dni_allocator.domain.webhook import Verdict
 from dni_allocator.metrics import Metrics, OutboxGauges
 from dni_allocator.services.access import Access
 from dni_allocator.services.health import Health
+from dni_allocator.services.history import Historian
 from dni_allocator.services.sweeping import Sweeper
 from dni_allocator.settings import Settings
 from dni_allocator.store.connection import Connection
@@ -113,6 +114,10 @@ class App:
             interval_s=interval_s,
         )
 
+    def historian(self) -> Historian:
+        """The collector of what happened in pools."""
+        return Historian(self._stores.history())
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Prepare the store, run the background work, and stop it cleanly at the end.
@@ -131,6 +136,7 @@ class App:
         tasks = [asyncio.create_task(self._keep_preparing(stop))]
         if self._options.sweeper:
             tasks.append(asyncio.create_task(self.sweeper().run(stop)))
+            tasks.append(asyncio.create_task(self.historian().run(stop)))
         if self._options.forwarder:
             tasks.append(asyncio.create_task(self._forward(stop)))
         elif self._options.sweeper:

@@ -7,6 +7,7 @@ from dni_allocator.store.connection import Connection
 from dni_allocator.store.directory import Directory
 from dni_allocator.store.endpoints import Endpoints
 from dni_allocator.store.event_log import EventLog
+from dni_allocator.store.history import HistoryStore
 from dni_allocator.store.leases import LeaseStore
 from dni_allocator.store.outbox import Outbox
 from dni_allocator.store.pools import PoolStore
@@ -60,3 +61,7 @@ class Stores:
     def endpoints(self) -> Endpoints:
         """The records of webhook endpoints."""
         return Endpoints(self.execute, shards=self.bulk.count)
+
+    def history(self) -> HistoryStore:
+        """Buckets of what happened in pools."""
+        return HistoryStore(self.bulk)

@@ -10,6 +10,7 @@ from dni_allocator.services.endpoints import Endpoints
 from dni_allocator.services.event_feed import EventFeed
 from dni_allocator.services.explaining import Explainer
 from dni_allocator.services.health import Health
+from dni_allocator.services.history import History
 from dni_allocator.services.inventory import Inventory
 from dni_allocator.services.pools import Pools
 from dni_allocator.services.quarantine import Quarantine
@@ -50,6 +51,7 @@ def build_services(stores: Stores, *, transport: HttpTransport) -> Services:
         endpoints=Endpoints(stores.endpoints()),
         event_feed=EventFeed(logs),
         health=Health(stores.pipelined),
+        history=History(store=stores.history(), pools=pools),
         inventory=Inventory(pools=pools, directory=directory),
         pools=Pools(pools=pools, directory=directory, shelving=shelving, clock=clock),
         quarantine=Quarantine(pools=pools, shelves=shelves),

@@ -4,7 +4,8 @@ Owns the mapping from an outbox entry (short field names, texts) to an `Event`, 
 Standard Webhooks. Knows neither who reads the outbox nor how the payload travels.
 
 The short names of an entry: `t` type, `p` pool, `n` number, `v` visitor, `d` destination, `f`
-fence, `w` when in ms, `s` start in ms, `r` reason, `x` captured data as JSON text.
+fence, `w` when in ms, `s` start in ms, `r` reason, `g` when the number was released before in ms,
+`x` captured data as JSON text.
 """
 
 import json
@@ -16,7 +17,7 @@ from typing import Final
 from dni_allocator.domain.catalogue import KINDS
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_KNOWN: Final = frozenset("tpnvdfwsrx")
+_KNOWN: Final = frozenset("tpnvdfwsrgx")
 
 
 @dataclass(frozen=True, slots=True)

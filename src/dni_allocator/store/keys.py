@@ -90,6 +90,21 @@ class ShardKeys:
         """HASH: `trimmed` how far the outbox was trimmed, `lost` entries the cap dropped unread."""
         return f"{self.tag}:tally"
 
+    @property
+    def history(self) -> str:
+        """Prefix of the buckets of pools, HASHes with a TTL (`store.history`)."""
+        return f"{self.tag}:history:"
+
+    @property
+    def history_position(self) -> str:
+        """STRING: the last outbox entry that is in the history."""
+        return f"{self.tag}:history-position"
+
+    @property
+    def history_lock(self) -> str:
+        """STRING with a TTL: which process collects history here."""
+        return f"{self.tag}:history-lock"
+
 
 @dataclass(frozen=True, slots=True)
 class PoolKeys:

@@ -126,7 +126,8 @@ local function lease(number, released_at, destination, reason)
     redis.call("ZADD", due, "LT", deadline, pool_id) -- else it is due by then already
   end
   redis.call("XADD", events, "*", "t", "number.assigned", "p", pool_id, "n", number,
-    "v", visitor_id, "d", destination, "f", fence, "w", now, "r", reason, "x", known)
+    "v", visitor_id, "d", destination, "f", fence, "w", now, "r", reason, "g", released_at,
+    "x", known)
   if reason ~= "new" then
     redis.call("HINCRBY", stats, reason, 1) -- new ones are the other leases ever given: the fence
   end
