@@ -59,6 +59,9 @@ class Settings(BaseSettings):
         default=2048,
         description="Most memory the outboxes may take together, MB; then the oldest are dropped.",
     )
+    audit_days: Annotated[int, Field(ge=1, le=3650)] = Field(
+        default=400, description="How long the audit log is kept, days; 100,000 entries at most."
+    )
     log_format: Literal["console", "json"] = Field(
         default="console", description="Lines for people or for machines."
     )

@@ -156,7 +156,7 @@ def test_every_key_is_in_the_table_of_keys() -> None:
         *(shard.parked(one), shard.health(one), shard.attempts(one), shard.failures(one)),
         *(shard.history, shard.history_position, shard.history_lock),
         *(shard.tally, keys.number_directory("<number>"), keys.site_key_directory("<")),
-        *(keys.META, keys.ADMIN_KEYS, keys.WEBHOOKS, keys.SITES, keys.FORWARDERS),
+        *(keys.META, keys.ADMIN_KEYS, keys.AUDIT, keys.WEBHOOKS, keys.SITES, keys.FORWARDERS),
     }
     documented = [cell.replace("{s<n>}", "{s0}") for cell in first_cells(read("docs/redis.md"))]
 

@@ -6,6 +6,7 @@ that finds its pool otherwise says `within=True`, takes the `Caller`, and asks i
 is closed to such keys.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -19,6 +20,16 @@ from dni_allocator.services.access import Caller, Scope
 _bearer = HTTPBearer(auto_error=False, scheme_name="secretKey", description="A secret key, `sk_…`.")
 
 BearerDep = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A request that was let in: by whom, for which scope, to which route, naming what."""
+
+    caller: Caller
+    scope: Scope
+    route: str
+    named: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +51,10 @@ class Opens:
         elif caller.pools is not None and not self.within:
             message = "The key is limited to some pools, and this belongs to none."
             raise Forbidden(message)
-        request.state.caller = caller
-        request.state.opened_with = self.scope
+        route = request.scope.get("route")
+        request.state.opened = Opened(
+            caller, self.scope, getattr(route, "path", ""), request.path_params
+        )
         return caller
 
 

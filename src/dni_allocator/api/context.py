@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from dni_allocator.services.access import Access
 from dni_allocator.services.allocation import Allocation
 from dni_allocator.services.attribution import AttributionService
+from dni_allocator.services.audit import AuditLog
 from dni_allocator.services.deliveries import Deliveries
 from dni_allocator.services.endpoints import Endpoints
 from dni_allocator.services.event_feed import EventFeed
@@ -30,6 +31,7 @@ class Services:
     access: Access
     allocation: Allocation
     attribution: AttributionService
+    audit: AuditLog
     deliveries: Deliveries
     endpoints: Endpoints
     event_feed: EventFeed

@@ -16,6 +16,7 @@ from dni_allocator.api.openapi import describe
 from dni_allocator.api.routes import (
     assigning,
     attribution,
+    audit,
     events,
     explain,
     health,
@@ -34,9 +35,20 @@ from dni_allocator.settings import Settings
 LARGEST_ADMIN_BODY = 4 * 1024 * 1024
 
 ROUTES = (
-    health, assigning, sites, pools, explain, history, numbers, attribution, webhooks, events, keys,
+    health,
+    assigning,
+    sites,
+    pools,
+    explain,
+    history,
+    numbers,
+    attribution,
+    webhooks,
+    events,
+    keys,
+    audit,
     tag,
-)  # fmt: skip
+)
 
 
 def build_api(

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dni_allocator import __version__
+from dni_allocator.api.auditing import audited
 from dni_allocator.api.caller import TrustedProxies
 from dni_allocator.api.context import Services
 from dni_allocator.api.edge import Edge
@@ -80,7 +81,9 @@ class App:
             shards=settings.shards,
             clock=self._options.clock,
         )
-        self.services = build_services(self._stores, transport=self._transport)
+        self.services = build_services(
+            self._stores, transport=self._transport, audit_days=settings.audit_days
+        )
         self._health = self.services.health
         self.api = build_api(
             self.services, settings=settings, metrics=self.metrics, lifespan=self._lifespan
@@ -90,7 +93,10 @@ class App:
             metrics=self.metrics,
             # Not before the tag's calls: they ask neither for the client's address nor the scheme.
             proxies=TrustedProxies.parse(settings.forwarded_allow_ips),
-            rest=behind_proxies(bounded_bodies(self.api), believed=settings.forwarded_allow_ips),
+            rest=behind_proxies(
+                bounded_bodies(audited(self.api, self.services.audit)),
+                believed=settings.forwarded_allow_ips,
+            ),
         )
 
     @property

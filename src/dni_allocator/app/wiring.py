@@ -5,6 +5,7 @@ from dni_allocator.app.stores import Stores
 from dni_allocator.services.access import Access
 from dni_allocator.services.allocation import Allocation
 from dni_allocator.services.attribution import AttributionService
+from dni_allocator.services.audit import AuditLog
 from dni_allocator.services.deliveries import Deliveries
 from dni_allocator.services.endpoints import Endpoints
 from dni_allocator.services.event_feed import EventFeed
@@ -19,6 +20,7 @@ from dni_allocator.services.shelving import Shelving
 from dni_allocator.services.site_records import SiteRecords
 from dni_allocator.services.sites import Sites
 from dni_allocator.services.suggestions import Suggestions
+from dni_allocator.store.audit import AuditStore
 from dni_allocator.store.explaining import Explaining
 from dni_allocator.store.secrets import SecretStore
 from dni_allocator.store.shelves import ShelfStore
@@ -27,7 +29,7 @@ from dni_allocator.store.suggestions import SuggestionStore
 from dni_allocator.webhooks.transport import HttpTransport
 
 
-def build_services(stores: Stores, *, transport: HttpTransport) -> Services:
+def build_services(stores: Stores, *, transport: HttpTransport, audit_days: int) -> Services:
     """Every use case, ready to run. `transport` sends what somebody asks to be sent now."""
     directory, pools = stores.directory, stores.pools
     clock = stores.bulk.clock
@@ -42,6 +44,11 @@ def build_services(stores: Stores, *, transport: HttpTransport) -> Services:
             sites=sites, leases=stores.leases, shelving=shelving, suggestions=suggestions
         ),
         attribution=AttributionService(directory=directory, pools=pools, leases=stores.leases),
+        audit=AuditLog(
+            AuditStore(stores.execute, keep_ms=audit_days * 86_400_000, clock=clock),
+            keep_days=audit_days,
+            clock=clock,
+        ),
         deliveries=Deliveries(
             endpoints=stores.endpoints(),
             logs=logs,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 if TYPE_CHECKING:
+    from dni_allocator.api.context import Services
     from dni_allocator.services.access import Scope
-    from dni_allocator.services.secret_keys import SecretKey, SecretKeys
+    from dni_allocator.services.secret_keys import SecretKey
 
 app = typer.Typer(help="Secret keys.", no_args_is_help=True)
 
@@ -29,21 +30,24 @@ def create(
     """Make a secret key and print it, this once."""
     scopes = [_scope(each) for each in scope]
 
-    async def work(keys: "SecretKeys") -> str:
-        key, secret = await keys.create(name=name, scopes=scopes, pools=pool or None)
+    async def work(services: "Services") -> str:
+        key, secret = await services.secret_keys.create(
+            name=name, scopes=scopes, pools=pool or None
+        )
+        await _note(services, "create", key.id)
         return f"{key.id}  {secret}"
 
-    typer.echo(_with_keys(work))
+    typer.echo(_run(work))
 
 
 @app.command("list")
 def list_keys() -> None:
     """List secret keys by their prefixes: id, prefix, scopes, pools, name."""
 
-    async def work(keys: "SecretKeys") -> str:
-        return "\n".join([_line(key) for key in await keys.all()])
+    async def work(services: "Services") -> str:
+        return "\n".join([_line(key) for key in await services.secret_keys.all()])
 
-    typer.echo(_with_keys(work))
+    typer.echo(_run(work))
 
 
 @app.command("rotate")
@@ -56,33 +60,39 @@ def rotate(
 ) -> None:
     """Give a key a new secret and print it, this once."""
 
-    async def work(keys: "SecretKeys") -> str:
-        key, secret = await keys.rotate(key_id, overlap_s=overlap)
+    async def work(services: "Services") -> str:
+        key, secret = await services.secret_keys.rotate(key_id, overlap_s=overlap)
+        await _note(services, "rotate", key_id)
         return f"{key.id}  {secret}"
 
-    typer.echo(_with_keys(work))
+    typer.echo(_run(work))
 
 
 @app.command("revoke")
 def revoke(key_id: KeyId) -> None:
     """End a key now, in every process."""
 
-    async def work(keys: "SecretKeys") -> str:
-        await keys.revoke(key_id)
+    async def work(services: "Services") -> str:
+        await services.secret_keys.revoke(key_id)
+        await _note(services, "revoke", key_id)
         return f"{key_id} is revoked."
 
-    typer.echo(_with_keys(work))
+    typer.echo(_run(work))
 
 
 @app.command("replace-admin")
 def replace_admin() -> None:
     """Make a new admin key in place of the present one, and print it once."""
-    from dni_allocator.cli.running import replace_admin_key
 
-    replace_admin_key()
+    async def work(services: "Services") -> str:
+        secret = await services.access.replace_admin_key()
+        await _note(services, "replace-admin", "admin")
+        return secret
+
+    typer.echo(_run(work))
 
 
-def _with_keys(work: Callable[["SecretKeys"], Awaitable[T]]) -> T:
+def _run(work: Callable[["Services"], Awaitable[T]]) -> T:
     from dni_allocator.app import App
     from dni_allocator.cli.running import store
 
@@ -90,9 +100,17 @@ def _with_keys(work: Callable[["SecretKeys"], Awaitable[T]]) -> T:
 
         async def run() -> T:
             async with App(settings).reading() as services:
-                return await work(services.secret_keys)
+                return await work(services)
 
         return asyncio.run(run())
+
+
+async def _note(services: "Services", command: str, key_id: str) -> None:
+    from dni_allocator.domain.audit import AuditEntry
+
+    await services.audit.record(
+        AuditEntry(key_id="cli", action=f"keys {command}", about={"key_id": key_id})
+    )
 
 
 def _scope(text: str) -> "Scope":

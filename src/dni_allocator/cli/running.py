@@ -15,12 +15,9 @@ from dni_allocator.app import App, Options
 from dni_allocator.cli.corked import CorkedHttpProtocol
 from dni_allocator.cli.server import DrainingServer
 from dni_allocator.domain.errors import DniError, StoreUnavailable
-from dni_allocator.services.access import Access
 from dni_allocator.settings import Settings
 from dni_allocator.sink.app import create_app
-from dni_allocator.store.connection import Connection
 from dni_allocator.store.embedded import EmbeddedServer
-from dni_allocator.store.secrets import SecretStore
 from dni_allocator.telemetry import configure_logging
 
 REQUESTS_FINISH_WITHIN_S = 20
@@ -104,17 +101,6 @@ def run_sink(
         log_level="warning",
         server_header=False,
     )
-
-
-def replace_admin_key() -> None:
-    """Make and print a new admin key."""
-
-    async def replace(settings: Settings) -> str:
-        async with Connection(settings.redis_url or "") as connection:
-            return await Access(SecretStore(connection.execute)).replace_admin_key()
-
-    with store() as settings:
-        typer.echo(asyncio.run(replace(settings)))
 
 
 def announce_key(key: str) -> None:

@@ -207,6 +207,9 @@ META = f"{PREFIX}:meta"
 ADMIN_KEYS = f"{PREFIX}:admin-keys"
 """HASH SHA-256 of a secret key -> its record, JSON."""
 
+AUDIT = f"{PREFIX}:audit"
+"""STREAM of changes of the administration, with a TTL."""
+
 WEBHOOKS = f"{PREFIX}:webhooks"
 """HASH webhook endpoint id -> its record, JSON."""
 
