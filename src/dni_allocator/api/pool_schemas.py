@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from dni_allocator.api.routing_schemas import RoutingBody
 from dni_allocator.api.schemas import AdminBody, FieldName, PhoneText
 from dni_allocator.api.schemas_keys import OldKeyOut
 from dni_allocator.domain.conditions import MOST_VALUES, Operator
@@ -146,6 +147,10 @@ class PoolFields(AdminBody):
     )
     traffic_sources: Annotated[list[FieldName], Field(max_length=200)] = Field(default_factory=list)
     vendor: Annotated[str, StringConstraints(max_length=64)] | None = None
+    routing: RoutingBody = Field(
+        default_factory=RoutingBody,
+        description="How calls are put through. An edit changes what it names.",
+    )
     paused: bool = False
 
 

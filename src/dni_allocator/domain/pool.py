@@ -9,6 +9,7 @@ from dni_allocator.domain.conditions import Condition
 from dni_allocator.domain.marketing import Entry
 from dni_allocator.domain.matching import Match, MatchFallback
 from dni_allocator.domain.old_key import OldKey
+from dni_allocator.domain.routing import AS_EVER, Routing
 
 LONGEST_WINDOW_S = 259_200
 """72 hours: the longest a holder is still the answer after the lease ended (Invoca's rule)."""
@@ -100,6 +101,8 @@ class PoolSettings:
     marketing_fields: tuple[Entry, ...] = ()
     traffic_sources: tuple[str, ...] = ()
     vendor: str | None = None
+    routing: Routing = AS_EVER
+    """How calls on the pool's numbers are put through."""
     paused: bool = False
 
 

@@ -180,7 +180,7 @@ def _objection(phone: PhoneNumber, *, pool: Pool) -> tuple[str, str] | None:
     settings = pool.settings
     if phone.calling_code != calling_code_of(settings.country):
         return "wrong-country", f"Not a number of the pool's country, {settings.country}."
-    if phone.e164 in settings.destinations:
+    if phone.e164 in {*settings.destinations, *settings.routing.destinations}:
         return "number-is-destination", "A destination of the pool cannot be one of its numbers."
     wanted = {
         PoolNumberType.LOCAL: NumberType.LOCAL,

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 
 from dni_allocator.domain.conditions import problem_of
 from dni_allocator.domain.errors import (
@@ -19,6 +20,7 @@ from dni_allocator.domain.old_key import OldKey
 from dni_allocator.domain.pool import Occupancy, Pool, PoolSettings, normalise_origin
 from dni_allocator.services.access import instant_ms
 from dni_allocator.services.ids import new_pool_id, new_site_key
+from dni_allocator.services.routing_rules import normalise_routing
 from dni_allocator.services.shelving import Shelving
 from dni_allocator.store.directory import Directory, Entry, Role
 from dni_allocator.store.pools import PoolStore
@@ -88,14 +90,14 @@ class Pools:
         `EditConflict` when somebody else was quicker, and as `create`.
         """
         edited = replace(pool, settings=normalise(settings))
-        looping = await self._pools.present(pool.id, edited.settings.destinations)
-        if looping:
-            message = (
-                "destinations: one of them is a number of this pool; calls would go in a circle."
-            )
-            raise InvalidRequest(
-                message, extra={"errors": [{"field": "destinations", "detail": "own number"}]}
-            )
+        for field, dialled in _dialled(edited.settings).items():
+            if await self._pools.present(pool.id, dialled):
+                message = (
+                    f"{field}: one of them is a number of this pool; calls would go in a circle."
+                )
+                raise InvalidRequest(
+                    message, extra={"errors": [{"field": field, "detail": "own number"}]}
+                )
         before = set(pool.settings.overflow_numbers)
         after = set(edited.settings.overflow_numbers)
         await self._claim_overflow(pool, sorted(after - before))
@@ -244,29 +246,37 @@ def normalise(settings: PoolSettings) -> PoolSettings:
             errors.append({"field": f"allowed_origins.{position}", "detail": detail})
         else:
             origins[origin] = None
+    routing, objections = normalise_routing(settings.routing, country=country)
+    errors += objections
     result = replace(
         settings,
+        routing=routing,
         country=country,
         destinations=numbers("destinations", settings.destinations),
         overflow_numbers=numbers("overflow_numbers", settings.overflow_numbers),
         allowed_origins=tuple(origins),
     )
-    both = (settings.min_size, settings.max_size)
-    if both[0] is not None and both[1] is not None and both[0] > both[1]:
-        errors.append({"field": "min_size", "detail": "Greater than max_size."})
     errors += _rule_problems(result)
-    if set(result.destinations) & set(result.overflow_numbers):
-        detail = "A destination cannot be an overflow number too: calls would go in a circle."
-        errors.append({"field": "overflow_numbers", "detail": detail})
     if errors:
         message = "; ".join(f"{error['field']}: {error['detail']}" for error in errors)
         raise InvalidRequest(message, extra={"errors": errors})
     return result
 
 
+def _dialled(settings: PoolSettings) -> dict[str, tuple[str, ...]]:
+    """The numbers that calls are sent to, by the setting that names them."""
+    return {"destinations": settings.destinations, "routing": settings.routing.destinations}
+
+
 def _rule_problems(settings: PoolSettings) -> list[dict[str, str]]:
     """Rules that contradict one another, or themselves."""
     errors = []
+    both = (settings.min_size, settings.max_size)
+    if both[0] is not None and both[1] is not None and both[0] > both[1]:
+        errors.append({"field": "min_size", "detail": "Greater than max_size."})
+    if not set(settings.overflow_numbers).isdisjoint(chain(*_dialled(settings).values())):
+        detail = "A destination cannot be an overflow number too: calls would go in a circle."
+        errors.append({"field": "overflow_numbers", "detail": detail})
     if settings.max_lease_age_s is not None and settings.max_lease_age_s < settings.min_hold_s:
         errors.append({"field": "max_lease_age_s", "detail": "Less than min_hold_s."})
     pressed = settings.pressure_threshold is not None

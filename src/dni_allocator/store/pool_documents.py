@@ -14,6 +14,7 @@ from dni_allocator.domain.pool import (
     RefusedSee,
     Selection,
 )
+from dni_allocator.domain.routing import routing_of
 
 _LISTS = (
     "destinations",
@@ -57,6 +58,7 @@ def load_pool(doc: str, *, revision: int) -> Pool:
             for each in settings.get(name, ())
         )
     settings["marketing_fields"] = tuple(map(entry_of, settings.get("marketing_fields", ())))
+    settings["routing"] = routing_of(settings.get("routing", {}))
     for name, choice in _CHOICES.items():
         if name in settings:
             settings[name] = choice(settings[name])

@@ -18,10 +18,12 @@ from dni_allocator.api.pool_schemas import (
     SuggestionOut,
     SuggestionsOut,
 )
+from dni_allocator.api.routing_schemas import named_in
 from dni_allocator.api.schemas_keys import RotateKeyBody, old_keys_out
 from dni_allocator.domain.conditions import Condition
 from dni_allocator.domain.marketing import entry_of
 from dni_allocator.domain.pool import Occupancy, Pool, PoolSettings
+from dni_allocator.domain.routing import Routing, routing_of
 from dni_allocator.services.access import Caller, Scope
 
 router = APIRouter(prefix="/pools", tags=["pools"])
@@ -66,6 +68,8 @@ async def edit_pool(pool_id: str, body: PoolEdit, services: ServicesDep) -> Pool
     """Change the named settings; all others stay. In force with the next call of every tag."""
     pool = await services.pools.read(pool_id)
     changes = _values(body, only_set=True)
+    if "routing" in changes:
+        changes["routing"] = _edited(pool.settings.routing, named_in(body.routing))
     return pool_out(await services.pools.edit(pool, replace(pool.settings, **changes)))
 
 
@@ -129,12 +133,20 @@ def pool_out(pool: Pool, occupancy: Occupancy | None = None) -> PoolOut:
 
 def _values(body: PoolFields, *, only_set: bool = False) -> dict[str, Any]:
     """The fields of a body as `PoolSettings` wants them: lists as tuples, conditions as such."""
-    return {
+    values: dict[str, Any] = {
         name: tuple(_entry(name, each) for each in value) if isinstance(value, list) else value
         # Not `exclude_unset`, which would leave the defaults of conditions out as well.
         for name, value in body.model_dump().items()
         if not only_set or name in body.model_fields_set
     }
+    if "routing" in values:
+        values["routing"] = routing_of(values["routing"])
+    return values
+
+
+def _edited(routing: Routing, changes: dict[str, Any]) -> Routing:
+    """Routing with what an edit names; a setting that is itself an object is replaced whole."""
+    return routing_of({**asdict(routing), **changes})
 
 
 def _entry(name: str, told: Any) -> object:  # noqa: ANN401 - what pydantic dumps

@@ -1,0 +1,1 @@
+"""Telephony vendors: their webhooks, their answers, their shops of numbers."""

@@ -1,0 +1,1 @@
+"""Telnyx: its webhooks, and what it is answered."""

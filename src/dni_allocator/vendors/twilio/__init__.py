@@ -1,0 +1,1 @@
+"""Twilio: its webhooks, and what it is answered."""

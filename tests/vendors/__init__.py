@@ -1,0 +1,1 @@
+"""What telephony vendors send, and what they are answered."""
