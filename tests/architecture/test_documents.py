@@ -273,7 +273,9 @@ def test_every_decision_is_in_the_index_and_has_its_parts() -> None:
     decisions = sorted(path for path in folder.glob("*.md") if path.name != "README.md")
     index = (folder / "README.md").read_text("utf-8")
 
-    assert [int(path.name[:4]) for path in decisions] == list(range(1, len(decisions) + 1))
+    # Gaps are fine: decisions that are written at the same time take numbers apart.
+    numbers = [int(path.name[:4]) for path in decisions]
+    assert sorted(set(numbers)) == numbers
     for path in decisions:
         text = path.read_text("utf-8")
         assert f"]({path.name})" in index, path.name

@@ -18,6 +18,7 @@ class Delivery:
     path: str
     headers: dict[str, str]
     body: bytes
+    method: str = "POST"
 
     @property
     def id(self) -> str:
@@ -106,7 +107,8 @@ async def _read(reader: asyncio.StreamReader) -> Delivery:
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip()
     body = await reader.readexactly(int(headers.get("content-length", "0")))
-    return Delivery(head[0].split(" ")[1], headers, body)
+    method, path, _ = head[0].split(" ")
+    return Delivery(path, headers, body, method)
 
 
 @asynccontextmanager

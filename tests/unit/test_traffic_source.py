@@ -10,14 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dni_allocator.domain.conditions import Condition, Operator
-from dni_allocator.domain.traffic_source import (
-    CLICK_ID_PARAMETERS,
-    DIRECT,
-    CustomSource,
-    Kind,
-    Medium,
-    recognise,
-)
+from dni_allocator.domain.recognition import CLICK_ID_PARAMETERS, DIRECT, recognise
+from dni_allocator.domain.traffic_source import Kind, Medium, TrafficSource
 
 SHOP = "https://www.shop.example/"
 
@@ -219,25 +213,30 @@ def test_says_what_it_rests_on() -> None:
     assert evidence == ["wbraid", "utm", "referrer", "_fbc", "nothing"]
 
 
+def own(
+    source_id: str, kind: Kind, *conditions: Condition, medium: Medium | None = None
+) -> TrafficSource:
+    """A source of an operator's."""
+    return TrafficSource(
+        id=source_id,
+        name=f"Ours {source_id}",
+        kind=kind,
+        created_at="2026-11-25T08:00:00Z",
+        medium=medium,
+        conditions=conditions,
+    )
+
+
 def test_own_sources_come_first_in_their_order() -> None:
     """An operator's source wins over every rule; of several, the first that holds."""
-    partner = CustomSource(
-        "src_2",
-        "Partners",
-        (Condition("referrer.host", Operator.ENDS_WITH, ("partner.example",)),),
-        Medium.REFERRAL,
+    partner = Condition("referrer.host", Operator.ENDS_WITH, ("partner.example",))
+    click = Condition("gclid", Operator.PRESENT)
+    brand = Condition("utm_campaign", Operator.STARTS_WITH, ("brand",))
+    sources = (
+        own("src_3", Kind.CUSTOM),
+        own("src_1", Kind.CUSTOM, click, brand, medium=Medium.PAID),
+        own("src_2", Kind.CUSTOM, partner),
     )
-    brand = CustomSource(
-        "src_1",
-        "Brand campaign",
-        (
-            Condition("gclid", Operator.PRESENT),
-            Condition("utm_campaign", Operator.STARTS_WITH, ("brand",)),
-        ),
-        Medium.PAID,
-    )
-    anything = CustomSource("src_3", "Without conditions", ())
-    sources = (anything, brand, partner)
 
     first = recognise(
         {}, f"{SHOP}?gclid=1&utm_campaign=Brand-US", "https://partner.example", sources
@@ -245,9 +244,34 @@ def test_own_sources_come_first_in_their_order() -> None:
     second = recognise({}, f"{SHOP}?gclid=1", "https://blog.partner.example/", sources)
     neither = recognise({}, f"{SHOP}?gclid=1", "https://www.google.com/", sources)
 
-    assert (first.kind, first.custom_id, first.medium) == (Kind.CUSTOM, "src_1", Medium.PAID)
-    assert (second.name, second.custom_id, second.told_by) == ("Partners", "src_2", "conditions")
-    assert (neither.kind, neither.custom_id) == (Kind.GOOGLE, None)
+    assert (first.kind, first.id, first.medium) == (Kind.CUSTOM, "src_1", Medium.PAID)
+    assert (second.name, second.id, second.told_by) == ("Ours src_2", "src_2", "conditions")
+    assert (neither.kind, neither.id) == (Kind.GOOGLE, None)
+
+
+def test_a_linked_source_is_named_by_its_id() -> None:
+    """The first the pool links whose kind, and medium if it has one, is that of the visit."""
+    sources = (
+        own("src_paid", Kind.META, medium=Medium.PAID),
+        own("src_any", Kind.META),
+        own("src_more", Kind.META),
+    )
+    paid = recognise({}, f"{SHOP}?fbclid=1&utm_source=fb&utm_medium=paid", None, sources)
+    organic = recognise({}, SHOP, "https://l.facebook.com/", sources)
+    other = recognise({}, SHOP, "https://www.bing.com/", sources)
+
+    assert [paid.id, organic.id, other.id] == ["src_paid", "src_any", None]
+
+
+def test_a_record_is_read_back_as_it_was() -> None:
+    """With its conditions and without."""
+    condition = Condition("url.path", Operator.STARTS_WITH, ("/spring",))
+    records = (
+        own("src_1", Kind.CUSTOM, condition, medium=Medium.EMAIL),
+        own("src_2", Kind.TIKTOK),
+    )
+
+    assert tuple(TrafficSource.from_json(each.to_json()) for each in records) == records
 
 
 @given(

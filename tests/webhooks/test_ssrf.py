@@ -74,7 +74,7 @@ async def test_no_trick_leads_inside(url: str, listener: Receiver) -> None:
     async with HttpTransport(tls=TLS) as transport:
         for backend in transport._backends.values():  # noqa: SLF001 -- to see what would be dialled
             backend._dialler.connect_tcp = dial  # type: ignore[assignment, method-assign]  # noqa: SLF001 -- as above
-        answer = await transport.post(url, headers={}, body=b"{}")
+        answer = await transport.send(url, headers={}, body=b"{}")
 
     assert answer.status is None
     assert answer.failure in {"refused", "url", "connection"}
@@ -102,7 +102,7 @@ async def test_a_name_that_changes_its_mind_is_dialled_as_it_was_vetted(
     async with HttpTransport(tls=TLS) as transport:
         for backend in transport._backends.values():  # noqa: SLF001 -- to see what is dialled
             backend._dialler.connect_tcp = dial  # type: ignore[assignment, method-assign]  # noqa: SLF001 -- as above
-        await transport.post("https://rebinding.example/", headers={}, body=b"{}")
+        await transport.send("https://rebinding.example/", headers={}, body=b"{}")
 
     assert len(looks) == 1
     assert dialled == ["8.8.8.8"]

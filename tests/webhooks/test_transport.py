@@ -16,7 +16,7 @@ async def test_the_answer_as_it_came(transport: HttpTransport, receiver: Receive
     receiver.answer = lambda _: 200
     receiver.headers, receiver.body = {"Retry-After": "7"}, b"thanks"
 
-    answers = [await transport.post(receiver.url, headers=HEADERS, body=b"{}") for _ in range(5)]
+    answers = [await transport.send(receiver.url, headers=HEADERS, body=b"{}") for _ in range(5)]
 
     assert {(one.status, one.body, one.headers["retry-after"]) for one in answers} == {
         (200, b"thanks", "7")
@@ -30,7 +30,7 @@ async def test_redirects_are_answers(transport: HttpTransport, receiver: Receive
     receiver.answer = lambda _: 307
     receiver.headers = {"location": receiver.url + "/elsewhere"}
 
-    answer = await transport.post(receiver.url, headers=HEADERS, body=b"{}")
+    answer = await transport.send(receiver.url, headers=HEADERS, body=b"{}")
 
     assert answer.status == 307
     assert [one.path for one in receiver.came] == ["/hook"]
@@ -41,7 +41,7 @@ async def test_a_flood_is_not_read(transport: HttpTransport, receiver: Receiver)
     receiver.answer = lambda _: 200
     receiver.body = b"x" * 5_000_000
 
-    answers = [await transport.post(receiver.url, headers=HEADERS, body=b"{}") for _ in range(2)]
+    answers = [await transport.send(receiver.url, headers=HEADERS, body=b"{}") for _ in range(2)]
 
     assert [(one.status, len(one.body)) for one in answers] == [(200, LONGEST_ANSWER)] * 2
     assert receiver.connections == 2
@@ -51,7 +51,7 @@ async def test_silence_is_a_timeout(receiver: Receiver) -> None:
     """A receiver that hangs costs its time limit and no more."""
     receiver.answer = lambda _: HANG
     async with HttpTransport(allowed=LOOPBACK, timeout_s=0.2) as hasty:
-        answer = await hasty.post(receiver.url, headers=HEADERS, body=b"{}")
+        answer = await hasty.send(receiver.url, headers=HEADERS, body=b"{}")
 
     assert (answer.status, answer.failure) == (None, "timeout")
 
@@ -60,7 +60,7 @@ async def test_a_cut_connection_is_a_failure(transport: HttpTransport, receiver:
     """On a new connection there is nothing to try again."""
     receiver.answer = lambda _: RESET
 
-    answer = await transport.post(receiver.url, headers=HEADERS, body=b"{}")
+    answer = await transport.send(receiver.url, headers=HEADERS, body=b"{}")
 
     assert (answer.status, answer.failure) == (None, "connection")
     assert len(receiver.came) == 1
@@ -70,9 +70,9 @@ async def test_a_kept_connection_that_died_is_replaced(transport: HttpTransport)
     """A receiver that restarts between two events fails neither."""
     async with receiving() as before:
         port = int(before.url.split(":")[2].split("/")[0])
-        first = await transport.post(before.url, headers=HEADERS, body=b"{}")
+        first = await transport.send(before.url, headers=HEADERS, body=b"{}")
     async with receiving(port) as after:
-        second = await transport.post(after.url, headers=HEADERS, body=b"{}")
+        second = await transport.send(after.url, headers=HEADERS, body=b"{}")
 
     assert (first.status, second.status) == (204, 204)
 
@@ -82,7 +82,7 @@ async def test_nobody_listening_is_a_failure(transport: HttpTransport) -> None:
     async with receiving() as closed:
         url = closed.url
 
-    answer = await transport.post(url, headers=HEADERS, body=b"{}")
+    answer = await transport.send(url, headers=HEADERS, body=b"{}")
 
     assert (answer.status, answer.failure) == (None, "connection")
 
@@ -99,7 +99,7 @@ async def test_rubbish_instead_of_http_is_a_failure(transport: HttpTransport) ->
     server = await asyncio.start_server(babble, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
 
-    answer = await transport.post(f"http://127.0.0.1:{port}/", headers=HEADERS, body=b"{}")
+    answer = await transport.send(f"http://127.0.0.1:{port}/", headers=HEADERS, body=b"{}")
 
     server.close()
     await server.wait_closed()
@@ -125,6 +125,6 @@ async def test_rubbish_instead_of_http_is_a_failure(transport: HttpTransport) ->
 async def test_urls_that_are_never_called(url: str, failure: str) -> None:
     """The guard of `webhooks.guard`, through the front door."""
     async with HttpTransport() as guarded:
-        answer = await guarded.post(url, headers=HEADERS, body=b"{}")
+        answer = await guarded.send(url, headers=HEADERS, body=b"{}")
 
     assert (answer.status, answer.failure) == (None, failure)

@@ -16,7 +16,7 @@ from dni_allocator.api.context import Services
 from dni_allocator.api.edge import Edge
 from dni_allocator.app.http import behind_proxies, bounded_bodies, build_api, closing
 from dni_allocator.app.stores import Stores
-from dni_allocator.app.wiring import build_services
+from dni_allocator.app.wiring import DIALECTS, build_services
 from dni_allocator.domain.errors import ConfigurationError, StoreUnavailable
 from dni_allocator.domain.webhook import Verdict
 from dni_allocator.metrics import Metrics, OutboxGauges
@@ -192,6 +192,7 @@ class App:
                 endpoints=self._stores.endpoints(),
                 presence=Presence(self._execute),
                 transport=transport,
+                dialects=DIALECTS,
                 observe=self._observe,
                 housekeeping=self._housekeeping(),
             )

@@ -2,6 +2,9 @@
 
 from dni_allocator.api.context import Services
 from dni_allocator.app.stores import Stores
+from dni_allocator.conversions.ga4 import Ga4
+from dni_allocator.conversions.meta import Meta
+from dni_allocator.conversions.postback import Postback
 from dni_allocator.services.access import Access
 from dni_allocator.services.allocation import Allocation
 from dni_allocator.services.attribution import AttributionService
@@ -26,7 +29,17 @@ from dni_allocator.store.secrets import SecretStore
 from dni_allocator.store.shelves import ShelfStore
 from dni_allocator.store.site_records import SiteStore
 from dni_allocator.store.suggestions import SuggestionStore
+from dni_allocator.webhooks.message import StandardWebhooks
+from dni_allocator.webhooks.ports import Dialects
 from dni_allocator.webhooks.transport import HttpTransport
+
+DIALECTS: Dialects = {
+    "webhook": StandardWebhooks(),
+    "ga4": Ga4(),
+    "meta": Meta(),
+    "postback": Postback(),
+}
+"""How each kind of endpoint is spoken to."""
 
 
 def build_services(stores: Stores, *, transport: HttpTransport, audit_days: int) -> Services:
@@ -54,6 +67,7 @@ def build_services(stores: Stores, *, transport: HttpTransport, audit_days: int)
             logs=logs,
             outboxes=stores.outboxes(),
             transport=transport,
+            dialects=DIALECTS,
         ),
         endpoints=Endpoints(stores.endpoints()),
         event_feed=EventFeed(logs),

@@ -30,6 +30,29 @@ class Entry:
         return from_entry(self.shard, self.id, self.fields)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One request to an endpoint. The same events give the same `id`, however often it is tried.
+
+    `secrets` are texts that open something: what is kept of the request and its answer is without
+    them. `url` may hold one, so it is never kept or logged.
+    """
+
+    id: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+    method: str = "POST"
+    secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unsendable:
+    """Instead of a message: the event lacks what the endpoint needs, in a word or two."""
+
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What to send next: retries whose time has come, and entries not read before.

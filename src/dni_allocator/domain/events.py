@@ -41,7 +41,7 @@ class Event:
     url: str = ""
     referrer: str = ""
     fields: Mapping[str, object] = field(default_factory=dict)
-    extra: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def lease_id(self) -> str:

@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Final, Literal, Self
 
+from dni_allocator.domain.conversion import Target, target_of
 from dni_allocator.domain.errors import InvalidRequest
 
 State = Literal["active", "disabled"]
@@ -65,7 +66,9 @@ class Endpoint:
     request. `rate_limit`: most requests a second, 0 for no limit. `body`: how events are packed,
     at most `batch_size` in one. `created_ms`: ms since 1970. `disabled_reason` says why.
     `start`: it hears of what happens from its creation on (`now`, as with other webhook systems),
-    or first of all that is still kept (`oldest`).
+    or first of all that is still kept (`oldest`). `sources`: traffic sources whose calls to tell
+    of; empty: all, and events that have none. `target`: not a webhook, but where conversions are
+    reported; `url` and `secret` are then those of the target's protocol.
     """
 
     id: str
@@ -83,16 +86,25 @@ class Endpoint:
     start: Start = "now"
     disabled_reason: str = ""
     old_secrets: tuple[OldSecret, ...] = ()
+    sources: tuple[str, ...] = ()
+    target: Target | None = None
+
+    @property
+    def kind(self) -> str:
+        """What is spoken there: `webhook`, or the kind of the target."""
+        return "webhook" if self.target is None else self.target.kind
 
     @property
     def in_batches(self) -> bool:
         """Whether several events share a request, in order."""
         return self.body != "single"
 
-    def wants(self, event_type: str, pool_id: str = "") -> bool:
-        """Whether an event of this type, of this pool, goes there."""
-        return (not self.event_types or event_type in self.event_types) and (
-            not self.pools or pool_id in self.pools
+    def wants(self, event_type: str, pool_id: str = "", source_id: str = "") -> bool:
+        """Whether an event of this type, of this pool, of this traffic source, goes there."""
+        return (
+            (not self.event_types or event_type in self.event_types)
+            and (not self.pools or pool_id in self.pools)
+            and (not self.sources or source_id in self.sources)
         )
 
     def secrets_at(self, now_ms: int) -> tuple[str, ...]:
@@ -114,10 +126,11 @@ class Endpoint:
         try:
             record = json.loads(text)
             known = {f.name: record[f.name] for f in fields(cls) if f.name in record}
-            for name in ("event_types", "pools"):
+            for name in ("event_types", "pools", "sources"):
                 known[name] = tuple(known.get(name, ()))
             known["headers"] = tuple((name, value) for name, value in known.get("headers", ()))
             known["old_secrets"] = tuple(OldSecret(**one) for one in known.get("old_secrets", ()))
+            known["target"] = target_of(known.get("target"))
             return cls(**known)
         except (ValueError, TypeError) as error:
             raise InvalidRequest("A webhook endpoint record cannot be read.") from error

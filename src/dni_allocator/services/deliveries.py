@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from dni_allocator.domain.catalogue import KINDS
-from dni_allocator.domain.delivery import DeadLetter, Entry, LoggedAttempt
+from dni_allocator.domain.conversion import EVENT_TYPE as CONVERTS
+from dni_allocator.domain.delivery import DeadLetter, Entry, LoggedAttempt, Unsendable
 from dni_allocator.domain.errors import InvalidRequest
 from dni_allocator.domain.events import Event, from_entry
-from dni_allocator.domain.webhook import Endpoint, Health, verdict
+from dni_allocator.domain.webhook import Endpoint, Health
 from dni_allocator.store.endpoints import Endpoints
 from dni_allocator.store.event_log import EventLog
 from dni_allocator.store.outbox import Outbox
-from dni_allocator.webhooks.message import message
+from dni_allocator.webhooks.ports import Dialects
 from dni_allocator.webhooks.records import noted
 from dni_allocator.webhooks.transport import Transport
 
@@ -52,8 +53,10 @@ class Deliveries:
         logs: Sequence[EventLog],
         outboxes: Sequence[Outbox],
         transport: Transport,
+        dialects: Dialects,
     ) -> None:
         self._endpoints = endpoints
+        self._dialects = dialects
         self._logs = logs
         self._outboxes = outboxes
         self._transport = transport
@@ -143,7 +146,9 @@ class Deliveries:
         wanted = [
             one
             for one in entries
-            if endpoint.wants(one.fields.get("t", ""), one.fields.get("p", ""))
+            if endpoint.wants(
+                one.fields.get("t", ""), one.fields.get("p", ""), one.fields.get("o", "")
+            )
         ]
         return await self._logs[shard].replay(endpoint.id, wanted)
 
@@ -165,18 +170,28 @@ class Deliveries:
         It has an id of its own (`evt_test_…`), which no stored event has. A disabled endpoint is
         sent one too: that is how one sees whether it may be enabled.
 
+        A conversion's target is told of a qualified call, as a trial where its protocol has such a
+        thing.
+
         Raises:
-            InvalidRequest: There is no such type.
+            InvalidRequest: There is no such type, or the target cannot be sent a trial.
         """
         endpoint = await self._endpoints.get(endpoint_id)
+        dialect = self._dialects[endpoint.kind]
+        if endpoint.target is not None:
+            event_type = CONVERTS
         event = example_of(event_type, endpoint_id=endpoint.id)
         started, at_s = time.monotonic(), time.time()
-        packed = message(endpoint, [event], now_s=at_s)
-        answer = await self._transport.post(endpoint.url, headers=packed.headers, body=packed.body)
+        packed = dialect.message(endpoint, [event], now_s=at_s, trial=True)
+        if isinstance(packed, Unsendable):
+            raise InvalidRequest(packed.reason)
+        answer = await self._transport.send(
+            packed.url, headers=packed.headers, body=packed.body, method=packed.method
+        )
         return noted(
             packed,
             answer,
-            verdict(answer.status),
+            dialect.verdict(answer.status, answer.body),
             endpoint=endpoint,
             event_id=event.id,
             at_s=at_s,

@@ -20,8 +20,10 @@ from dni_allocator.domain.webhook import Endpoint
 from dni_allocator.webhooks.gate import Gate
 from dni_allocator.webhooks.housekeeping import Housekeeping
 from dni_allocator.webhooks.lane import Lane
+from dni_allocator.webhooks.message import StandardWebhooks
 from dni_allocator.webhooks.ports import (
     Attempt,
+    Dialects,
     EndpointsPort,
     Observe,
     OutboxPort,
@@ -43,6 +45,7 @@ def _unobserved(_: Attempt) -> None:
 class Forwarder:
     """One forwarder process. `outboxes`: one for each shard.
 
+    `dialects`: how each kind of endpoint is spoken to; left out: webhooks alone.
     `token` names the process to the others and must be unguessable and new at every start.
     `clock` never goes back; `wall` is seconds since 1970; `random` gives numbers in [0, 1).
     """
@@ -54,6 +57,7 @@ class Forwarder:
         endpoints: EndpointsPort,
         presence: PresencePort,
         transport: Transport,
+        dialects: Dialects | None = None,
         token: str | None = None,
         pace: Pace | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -69,6 +73,7 @@ class Forwarder:
         self._endpoints = endpoints
         self._presence = presence
         self._transport = transport
+        self._dialects = dialects or {"webhook": StandardWebhooks()}
         self._token = token or secrets.token_urlsafe(16)
         self._pace = pace or Pace()
         self._clock = clock
@@ -146,6 +151,7 @@ class Forwarder:
             outbox=outbox,
             gate=gate,
             transport=self._transport,
+            dialects=self._dialects,
             token=self._token,
             pace=pace,
             clock=self._clock,

@@ -15,7 +15,14 @@ from typing import Final
 
 import structlog
 
-from dni_allocator.domain.delivery import Entry, Heard, LoggedAttempt, Settlement
+from dni_allocator.domain.delivery import (
+    Entry,
+    Heard,
+    LoggedAttempt,
+    Message,
+    Settlement,
+    Unsendable,
+)
 from dni_allocator.domain.errors import StoreUnavailable
 from dni_allocator.domain.webhook import (
     RETRY_SPAN_S,
@@ -24,11 +31,9 @@ from dni_allocator.domain.webhook import (
     hold_s,
     retry_after_s,
     retry_delay_s,
-    verdict,
 )
 from dni_allocator.webhooks.gate import Gate
-from dni_allocator.webhooks.message import Message, message
-from dni_allocator.webhooks.ports import Attempt, Observe, OutboxPort, Pace
+from dni_allocator.webhooks.ports import Attempt, Dialects, Observe, OutboxPort, Pace
 from dni_allocator.webhooks.records import noted
 from dni_allocator.webhooks.transport import Answer, Transport
 from dni_allocator.webhooks.window import Window
@@ -53,6 +58,7 @@ class Lane:
         outbox: OutboxPort,
         gate: Gate,
         transport: Transport,
+        dialects: Dialects,
         token: str,
         pace: Pace,
         clock: Callable[[], float],
@@ -69,6 +75,7 @@ class Lane:
         self._outbox = outbox
         self._gate = gate
         self._transport = transport
+        self._dialects = dialects
         self._token = token
         self._pace = pace
         self._clock = clock
@@ -273,7 +280,8 @@ class Lane:
     def _wants(self, entry: Entry) -> bool:
         if entry.fields.get("endpoint_id") == self.endpoint.id:
             return False  # that it was disabled is for the others to hear
-        return self.endpoint.wants(entry.fields.get("t", ""), entry.fields.get("p", ""))
+        told = entry.fields
+        return self.endpoint.wants(told.get("t", ""), told.get("p", ""), told.get("o", ""))
 
     def _start_ready(self) -> None:
         if self.endpoint.in_batches:
@@ -385,16 +393,20 @@ class Lane:
     async def _send(self, entries: Sequence[Entry]) -> tuple[Verdict, str, float | None]:
         """One request: what its answer means, why it failed, how long the receiver asks to wait."""
         endpoint = self.endpoint
+        dialect = self._dialects[endpoint.kind]
         wall_s, started = self._wall(), self._clock()
-        packed = message(endpoint, [entry.event for entry in entries], now_s=wall_s)
         try:
-            answer = await self._transport.post(
-                endpoint.url, headers=packed.headers, body=packed.body
+            packed = dialect.message(endpoint, [entry.event for entry in entries], now_s=wall_s)
+            if isinstance(packed, Unsendable):
+                self._gate.abandon()
+                return Verdict.REFUSED, packed.reason, None
+            answer = await self._transport.send(
+                packed.url, headers=packed.headers, body=packed.body, method=packed.method
             )
         except BaseException:
             self._gate.abandon()
             raise
-        judged = verdict(answer.status)
+        judged = dialect.verdict(answer.status, answer.body)
         is_taken = judged is Verdict.TAKEN
         asked_s = None if is_taken else retry_after_s(answer.headers, now_s=self._wall())
         self._gate.leave(

@@ -5,13 +5,13 @@ Knows how events are packed and what the receiver reads; not when it is sent or 
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import orjson
 
+from dni_allocator.domain.delivery import Message
 from dni_allocator.domain.events import Event
-from dni_allocator.domain.webhook import Body, Endpoint
+from dni_allocator.domain.webhook import Body, Endpoint, Verdict, verdict
 from dni_allocator.webhooks.signing import sign
 
 _CONTENT_TYPES: Final[Mapping[Body, str]] = {
@@ -26,15 +26,6 @@ OWN_HEADERS: Final = frozenset({
     "keep-alive", "expect", "accept-encoding",
 })  # fmt: skip
 """Headers that are ours, or the connection's: an endpoint cannot set them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What is sent. The same events give the same `id` and `body`, however often it is tried."""
-
-    id: str
-    body: bytes
-    headers: Mapping[str, str]
 
 
 def message(endpoint: Endpoint, events: Sequence[Event], *, now_s: float) -> Message:
@@ -54,6 +45,7 @@ def message(endpoint: Endpoint, events: Sequence[Event], *, now_s: float) -> Mes
     timestamp_s = int(now_s)
     return Message(
         id=message_id,
+        url=endpoint.url,
         body=body,
         headers={
             **dict(endpoint.headers),
@@ -69,6 +61,22 @@ def message(endpoint: Endpoint, events: Sequence[Event], *, now_s: float) -> Mes
             ),
         },
     )
+
+
+class StandardWebhooks:
+    """The dialect of webhook endpoints (see `webhooks.ports.Dialect`)."""
+
+    def message(
+        self, endpoint: Endpoint, events: Sequence[Event], *, now_s: float, trial: bool = False
+    ) -> Message:
+        """Pack and sign. A trial is sent as any other: its id tells (`evt_test_…`)."""
+        del trial
+        return message(endpoint, events, now_s=now_s)
+
+    def verdict(self, status: int | None, body: bytes) -> Verdict:
+        """By the status alone: the body of an answer means nothing."""
+        del body
+        return verdict(status)
 
 
 def _encoded(event: Event) -> bytes:

@@ -1,10 +1,23 @@
-"""What the forwarder needs of others: the store's side is `store.outbox`, `store.endpoints`."""
+"""What the forwarder needs of others.
 
-from collections.abc import Callable, Iterable, Sequence
+The store's side is `store.outbox` and `store.endpoints`; what is spoken to an endpoint comes from
+`webhooks.message` and from the room `conversions`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from dni_allocator.domain.delivery import Batch, Heard, LoggedAttempt, OutboxSize, Settlement
+from dni_allocator.domain.delivery import (
+    Batch,
+    Heard,
+    LoggedAttempt,
+    Message,
+    OutboxSize,
+    Settlement,
+    Unsendable,
+)
+from dni_allocator.domain.events import Event
 from dni_allocator.domain.webhook import Endpoint, Health, Verdict
 
 
@@ -106,6 +119,27 @@ class PresencePort(Protocol):
     async def leave(self, token: str) -> None:
         """Say that we stop."""
         ...
+
+
+class Dialect(Protocol):
+    """How one kind of endpoint is spoken to: pure, and told the time."""
+
+    def message(
+        self, endpoint: Endpoint, events: Sequence[Event], *, now_s: float, trial: bool = False
+    ) -> Message | Unsendable:
+        """The request for some events; several only for endpoints `in_batches`.
+
+        `trial`: to try the endpoint out, if the other side can tell a trial from the real thing.
+        """
+        ...
+
+    def verdict(self, status: int | None, body: bytes) -> Verdict:
+        """What an answer means; None: there was none."""
+        ...
+
+
+Dialects = Mapping[str, Dialect]
+"""By the kind of endpoint."""
 
 
 @dataclass(frozen=True, slots=True)

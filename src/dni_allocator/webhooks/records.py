@@ -1,14 +1,15 @@
 """What the attempt log keeps of one request and its answer.
 
-Owns what is left out: signatures and the values of the operator's own headers open doors, and
-bodies name visitors. Knows neither where the log lies nor who reads it.
+Owns what is left out: signatures, the values of the operator's own headers and a vendor's secrets
+open doors, URLs may hold them, and bodies name visitors. Knows neither where the log lies nor who
+reads it.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
-from dni_allocator.domain.delivery import LoggedAttempt
+from dni_allocator.domain.delivery import LoggedAttempt, Message
 from dni_allocator.domain.webhook import Endpoint, Verdict
-from dni_allocator.webhooks.message import Message
 from dni_allocator.webhooks.transport import Answer
 
 LEFT_OUT: Final = "(not kept)"
@@ -34,7 +35,9 @@ def noted(
     """
     secret = {name.lower() for name, _ in endpoint.headers} | {"webhook-signature"}
     response = list(answer.headers.items())[:_MOST_HEADERS]
-    excerpt = "" if judged is Verdict.TAKEN else answer.body[:_LONGEST_EXCERPT].decode("latin-1")
+    # Secrets are taken out before the cut: half of one is half a secret.
+    said = "" if judged is Verdict.TAKEN else answer.body.decode("latin-1")
+    excerpt = _without(packed.secrets, said)[:_LONGEST_EXCERPT]
     return LoggedAttempt(
         at_ms=int(at_s * 1000),
         message_id=packed.id,
@@ -49,6 +52,15 @@ def noted(
             name: LEFT_OUT if name.lower() in secret else value
             for name, value in packed.headers.items()
         },
-        response={name: value[:_LONGEST_HEADER] for name, value in response},
+        response={
+            name: _without(packed.secrets, value)[:_LONGEST_HEADER] for name, value in response
+        },
         excerpt=excerpt,
     )
+
+
+def _without(secrets: Sequence[str], text: str) -> str:
+    """A text that another has written, who may have quoted the request."""
+    for secret in secrets:
+        text = text.replace(secret, LEFT_OUT)
+    return text

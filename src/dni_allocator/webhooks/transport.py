@@ -1,4 +1,4 @@
-"""One POST to one endpoint: connections, time limits, what came back.
+"""One request to one endpoint: connections, time limits, what came back.
 
 Built on the connections of httpcore, which httpx stands on: no redirects, cookies or proxies of the
 environment to switch off, and dialling is a public hook (`webhooks.guard`). Idle connections are
@@ -41,9 +41,11 @@ class Answer:
 
 
 class Transport(Protocol):
-    """Whatever can POST; the forwarder needs no more."""
+    """Whatever can send; the forwarder needs no more."""
 
-    async def post(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Answer:
+    async def send(
+        self, url: str, *, headers: Mapping[str, str], body: bytes, method: str = "POST"
+    ) -> Answer:
         """Send once and never raise for what the network or the receiver does."""
         ...
 
@@ -70,14 +72,16 @@ class HttpTransport:
         self._idle: dict[str, list[httpcore.AsyncHTTPConnection]] = {}
         self._urls: dict[str, httpcore.URL] = {}
 
-    async def post(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Answer:
+    async def send(
+        self, url: str, *, headers: Mapping[str, str], body: bytes, method: str = "POST"
+    ) -> Answer:
         """Send once. The answer's body is read up to 64 KB, redirects are answers like others."""
         target = self._target(url)
         if target is None:
             return Answer(None, failure="url")
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._exchange(target, headers=headers, body=body)
+                return await self._exchange(method, target, headers=headers, body=body)
         except AddressRefused:
             return Answer(None, failure="refused")
         except (TimeoutError, httpcore.TimeoutException):
@@ -86,14 +90,15 @@ class HttpTransport:
             return Answer(None, failure="connection")
 
     async def _exchange(
-        self, target: httpcore.URL, *, headers: Mapping[str, str], body: bytes
+        self, method: str, target: httpcore.URL, *, headers: Mapping[str, str], body: bytes
     ) -> Answer:
         request_headers = [(b"Host", _host_header(target))]
         request_headers += [(name.encode(), value.encode()) for name, value in headers.items()]
-        request_headers.append((b"Content-Length", str(len(body)).encode()))
+        if method != "GET":
+            request_headers.append((b"Content-Length", str(len(body)).encode()))
         limits = dict.fromkeys(("connect", "read", "write", "pool"), self._timeout_s)
         request = httpcore.Request(
-            "POST", target, headers=request_headers, content=body, extensions={"timeout": limits}
+            method, target, headers=request_headers, content=body, extensions={"timeout": limits}
         )
         connection = await self._kept(target.origin)
         if connection is not None:

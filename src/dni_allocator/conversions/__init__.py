@@ -1,0 +1,1 @@
+"""What is spoken to advertisers' systems: pure builders of requests, files, and verdicts."""
