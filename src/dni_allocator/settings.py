@@ -62,10 +62,30 @@ class Settings(BaseSettings):
     audit_days: Annotated[int, Field(ge=1, le=3650)] = Field(
         default=400, description="How long the audit log is kept, days; 100,000 entries at most."
     )
+    call_retention_days: Annotated[int, Field(ge=1, le=3650)] = Field(
+        default=90, description="How long calls are kept, days."
+    )
+    caller_memory_days: Annotated[int, Field(ge=0, le=3650)] = Field(
+        default=30,
+        description="How long a caller is remembered after their last call, days; 0: not at all.",
+    )
+    caller_key: SecretStr | None = Field(
+        default=None,
+        description="Key of the hashes by which callers are remembered; else made and kept in the "
+        "store.",
+    )
     log_format: Literal["console", "json"] = Field(
         default="console", description="Lines for people or for machines."
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("caller_key")
+    @classmethod
+    def _hard_to_guess(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < SHORTEST_ADMIN_KEY:
+            message = f"DNI_CALLER_KEY must have at least {SHORTEST_ADMIN_KEY} characters."
+            raise ValueError(message)
+        return value
 
     @field_validator("admin_key")
     @classmethod

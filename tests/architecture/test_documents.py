@@ -156,6 +156,7 @@ def test_every_key_is_in_the_table_of_keys() -> None:
         *(shard.parked(one), shard.health(one), shard.attempts(one), shard.failures(one)),
         *(shard.history, shard.history_position, shard.history_lock),
         *(shard.tally, keys.number_directory("<number>"), keys.site_key_directory("<")),
+        *(shard.calls, keys.provider_call("<")),
         *(keys.META, keys.ADMIN_KEYS, keys.AUDIT, keys.WEBHOOKS, keys.SITES, keys.FORWARDERS),
     }
     documented = [cell.replace("{s<n>}", "{s0}") for cell in first_cells(read("docs/redis.md"))]
@@ -176,7 +177,9 @@ def test_the_retry_table_is_the_schedule() -> None:
 def test_example_events_have_the_shape_that_is_sent(event_type: str) -> None:
     """A receiver written from the example reads the real thing."""
     block = re.search(
-        rf"<!-- event: {event_type} -->\n```json\n(.*?)```", read("docs/webhooks.md"), re.DOTALL
+        rf"<!-- event:(?: [\w.]+)*? {event_type}(?: [\w.]+)* -->\n```json\n(.*?)```",
+        read("docs/webhooks.md"),
+        re.DOTALL,
     )
     assert block is not None
     example = json.loads(block[1])
@@ -184,19 +187,21 @@ def test_example_events_have_the_shape_that_is_sent(event_type: str) -> None:
     data = example["data"]
     captured = {name: data[name] for name in ("url", "referrer", "fields") if data.get(name)}
     entry = {
-        "t": event_type,
+        "t": example["type"],
         "p": data.get("pool_id", ""),
         "n": data.get("number", ""),
         "v": data.get("visitor_id", ""),
         "d": data.get("destination", ""),
-        "f": data.get("lease_id", "").rpartition("_")[2],
+        "f": (data.get("lease_id") or "").rpartition("_")[2],
         "w": milliseconds(example["timestamp"]),
         "r": data.get("reason", ""),
         "x": json.dumps(captured),
     }
+    if "call_id" in data:
+        entry["j"] = json.dumps(data)
     if "endpoint_id" in data:
         entry["endpoint_id"] = data["endpoint_id"]
-    if "started_at" in data:
+    elif "started_at" in data:
         entry["s"] = milliseconds(data["started_at"])
     shard, _, entry_id = data["event_id"].removeprefix("evt_s").partition("_")
     sent: Event = from_entry(int(shard), entry_id, entry)

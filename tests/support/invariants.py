@@ -17,23 +17,29 @@ _KNOWN_KEYS = re.compile(
     r"dni:(?:meta|admin-keys|audit|webhooks|forwarders|sites)"
     r"|dni:key:[\x21-\x7e]+"
     r"|dni:number:\+\d+"
-    r"|dni:\{s\d+\}:(?:events|pools|due|cursors|tally)"
+    r"|dni:\{s\d+\}:(?:events|pools|due|cursors|tally|calls)"
     r"|dni:\{s\d+\}:(?:history-position|history-lock|history:pool_\w+:(?:[mh]:\d+|seen))"
+    r"|dni:call:[0-9a-f]{32}"
     r"|dni:\{s\d+\}:fwd:whe_\w+:(?:lock|retries|dead|parked|health|attempts|failures)"
     rf"|{_POOL}(?:conf|numbers|shelves|leased|holders|drained|stats)"
     rf"|{_POOL.replace('P<pool>', 'P<d>')}(?:places|orders|resting|notes|suggested)"
     # New leases of a visitor and of a network, live leases of a network, signs of spam.
     rf"|{_POOL.replace('P<pool>', 'P<e>')}limit:"
     r"(?:v:[A-Za-z0-9_.~-]+|[al]:[0-9a-f.:/]+|s:\+\d+)"
+    rf"|{_POOL.replace('P<pool>', 'P<f>')}(?:calls|call:call_\w+|caller:[0-9a-f]{{32}})"
+    rf"|{_POOL.replace('P<pool>', 'P<g>')}leak:(?:alarm:\+\d+|number:\+\d+|lease:\d+)"
     rf"|{_POOL.replace('P<pool>', 'P<a>')}free:\w+"
     rf"|{_POOL.replace('P<pool>', 'P<b>')}past:\+\d+"
     rf"|{_POOL.replace('P<pool>', 'P<c>')}v:[A-Za-z0-9_.~-]+"
 )
-_NAMES_A_VISITOR = re.compile(r":pool_\w+:(?:(?:v|past|limit):.+|suggested)$")
-"""Visitors, their networks, or what pages of anybody showed: nothing of it is kept for ever."""
+_NAMES_A_VISITOR = re.compile(
+    r":pool_\w+:(?:(?:v|past|limit|call|caller|leak):.+|suggested)$|:calls$|^dni:call:"
+)
+"""Visitors, their networks, callers, calls, or what pages showed: nothing is kept for ever."""
 
 _DAY_MS = 86_400_000
 _QUARANTINE = "quarantined"
+_SET_ASIDE = {_QUARANTINE, "held"}
 _THE_SHELF = "any"
 
 Value = str | dict[str, str] | list[str] | frozenset[str] | dict[str, float]
@@ -214,7 +220,7 @@ class _PoolView:
             for number in members:
                 places.setdefault(number, []).append(f"shelf {shelf}")
                 own, state = self._shelf_and_state(number)
-                if (_QUARANTINE if state == _QUARANTINE else own) != shelf:
+                if (_QUARANTINE if state in _SET_ASIDE else own) != shelf:
                     yield f"{number} lies on shelf {shelf}, its record says {own!r}, {state!r}"
         for number in self._leased:
             places.setdefault(number, []).append("leased")
@@ -234,7 +240,7 @@ class _PoolView:
 
     def _quarantines(self) -> Iterator[str]:
         """State, end and reason of a quarantine: all three, or none."""
-        by_state = {n for n in self._numbers if self._shelf_and_state(n)[1] == _QUARANTINE}
+        by_state = {n for n in self._numbers if self._shelf_and_state(n)[1] in _SET_ASIDE}
         if not by_state == self._resting.keys() == self._notes.keys():
             yield (
                 f"{self._pool_id} has {sorted(by_state)} in quarantine, ends of"
@@ -242,7 +248,7 @@ class _PoolView:
             )
         for number in self._numbers:
             state = self._shelf_and_state(number)[1]
-            if state not in {"", "draining", _QUARANTINE}:
+            if state not in {"", "draining", *_SET_ASIDE}:
                 yield f"{number} has the unknown state {state!r}"
             if state == "draining" and number not in self._leased:
                 yield f"{number} is draining and held by nobody"

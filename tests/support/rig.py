@@ -9,9 +9,12 @@ import redis
 from dni_allocator.domain.lease import Answer, Leased, PageRequest
 from dni_allocator.domain.pool import Pool, PoolSettings
 from dni_allocator.services.attribution import AttributionService
+from dni_allocator.services.callers import Callers
+from dni_allocator.services.calls import Calls
 from dni_allocator.services.inventory import Inventory, NumberRow
 from dni_allocator.services.shelving import Shelving
 from dni_allocator.services.sweeping import Sweeper
+from dni_allocator.store.calls import CallStore
 from dni_allocator.store.connection import Connection
 from dni_allocator.store.directory import Directory
 from dni_allocator.store.leases import LeaseStore, Stale, Unordered
@@ -22,6 +25,7 @@ from dni_allocator.store.shelves import ShelfStore
 from tests.support import invariants
 from tests.support.clock import ManualClock
 
+DAY_MS = 86_400_000
 SHOP = "+16023133897"
 SERVICE = "+16024961500"
 SHARED = "+18005550100"
@@ -55,6 +59,8 @@ class Rig:
     inventory: Inventory = field(init=False)
     attribution: AttributionService = field(init=False)
     sweeper: Sweeper = field(init=False)
+    call_store: CallStore = field(init=False)
+    calls: Calls = field(init=False)
 
     def __post_init__(self) -> None:
         """Wire it as `app.App` does."""
@@ -65,9 +71,14 @@ class Rig:
         self.shelves = ShelfStore(self.shards)
         self.shelving = Shelving(shelves=self.shelves, pools=self.pools)
         self.inventory = Inventory(pools=self.pools, directory=self.directory)
+        self.call_store = CallStore(self.shards, retention_ms=90 * DAY_MS, memory_ms=30 * DAY_MS)
         self.attribution = AttributionService(
-            directory=self.directory, pools=self.pools, leases=self.leases
+            directory=self.directory,
+            pools=self.pools,
+            leases=self.leases,
+            callers=Callers(self.call_store),
         )
+        self.calls = Calls(store=self.call_store, attribution=self.attribution, pools=self.pools)
         self.sweeper = Sweeper(pools=self.pools, leases=self.leases, directory=self.directory)
 
     async def pool(

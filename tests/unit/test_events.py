@@ -47,11 +47,11 @@ def test_an_end_tells_when_the_lease_began() -> None:
 
 def test_types_and_fields_of_later_versions_pass_through() -> None:
     """During an upgrade an older forwarder meets newer entries; it must lose nothing."""
-    event = from_entry(0, "1795344299544-0", {"t": "call.started", "call": "cal_1", "n": "+1415"})
+    event = from_entry(0, "1795344299544-0", {"t": "call.moved", "call": "cal_1", "n": "+1415"})
 
     payload = event.payload()
 
-    assert payload["type"] == "call.started"
+    assert payload["type"] == "call.moved"
     assert payload["timestamp"] == "2026-11-22T10:44:59.544Z"
     assert isinstance(payload["data"], dict)
     assert payload["data"]["call"] == "cal_1"
@@ -65,7 +65,7 @@ def test_unreadable_captured_data_are_passed_on_as_text() -> None:
     assert from_entry(0, "1-0", ASSIGNED | {"x": ""}).fields == {}
 
 
-@given(st.dictionaries(st.sampled_from([*"tpnvdfwsrx", "zz"]), st.text()), st.text())
+@given(st.dictionaries(st.sampled_from([*"tpnvdfwsrxj", "zz"]), st.text()), st.text())
 def test_no_entry_stops_the_rest(fields: dict[str, str], entry_id: str) -> None:
     """Whatever an entry says, it becomes a payload, and the same one each time."""
     first = json.dumps(from_entry(0, entry_id, fields).payload())

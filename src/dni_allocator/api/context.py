@@ -9,6 +9,7 @@ from dni_allocator.services.access import Access
 from dni_allocator.services.allocation import Allocation
 from dni_allocator.services.attribution import AttributionService
 from dni_allocator.services.audit import AuditLog
+from dni_allocator.services.calls import Calls
 from dni_allocator.services.deliveries import Deliveries
 from dni_allocator.services.endpoints import Endpoints
 from dni_allocator.services.event_feed import EventFeed
@@ -32,6 +33,7 @@ class Services:
     allocation: Allocation
     attribution: AttributionService
     audit: AuditLog
+    calls: Calls
     deliveries: Deliveries
     endpoints: Endpoints
     event_feed: EventFeed

@@ -31,6 +31,7 @@ STATUS_OF: Mapping[str, int] = {
     "pool-unknown": 404,
     "number-unknown": 404,
     "endpoint-unknown": 404,
+    "call-unknown": 404,
     "method-not-allowed": 405,
     "pool-in-use": 409,
     "edit-conflict": 409,

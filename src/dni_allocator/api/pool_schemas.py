@@ -41,6 +41,7 @@ def _no_matching(value: object) -> object:
     return Match.NONE if value is None else value
 
 
+Outcome = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Origin = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 
 
@@ -131,6 +132,27 @@ class PoolFields(AdminBody):
     )
     spam_quarantine_s: Annotated[Seconds, Field(ge=60, le=31_536_000)] = Field(
         default=LONGEST_WINDOW_S, description="How long such a quarantine lasts."
+    )
+    hold_after_call_s: Annotated[Seconds, Field(ge=0, le=86_400)] = Field(
+        default=300, description="How long a called number is given to nobody but its visitor."
+    )
+    qualify_min_duration_s: Annotated[Seconds, Field(ge=0, le=86_400)] = Field(
+        default=60, description="A completed call of at least this length qualifies."
+    )
+    qualify_outcomes: Annotated[list[Outcome], Field(max_length=100)] = Field(
+        default_factory=list, description="Only with one of these outcomes; empty: with any."
+    )
+    qualify_first_time_only: bool = Field(
+        default=False, description="Only of somebody who did not call the pool before."
+    )
+    leak_calls: Annotated[int, Field(strict=True, ge=0, le=1000)] = Field(
+        default=1,
+        description="Callers within a day, on a number that nobody had within the window, that "
+        "raise `number.leaked`; 0: none do.",
+    )
+    leak_callers: Annotated[int, Field(strict=True, ge=0, le=1000)] = Field(
+        default=5,
+        description="Callers within a day, on one lease, that raise `number.leaked`; 0: none do.",
     )
     campaign: Annotated[str, StringConstraints(max_length=200)] | None = None
     allowed_origins: Annotated[list[Origin], Field(max_length=200)] = Field(
@@ -269,7 +291,7 @@ class NumberOut(BaseModel):
     number: str
     national: str
     international: str
-    state: Literal["free", "leased", "draining", "quarantined"]
+    state: Literal["free", "leased", "draining", "quarantined", "held"]
     locked_until: datetime | None
     quarantine: "QuarantineOut | None" = None
     shelf: str = Field(description="Numbers on one shelf are interchangeable.")

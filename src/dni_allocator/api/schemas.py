@@ -133,6 +133,7 @@ class CandidateOut(BaseModel):
     destination: str
     basis: str
     confidence: float
+    reason: str = Field(description="A sentence for people.")
     assigned_at: datetime
     ended_at: datetime | None
     url: str | None
@@ -145,7 +146,7 @@ class AttributionOut(BaseModel):
 
     number: str
     at: datetime
-    basis: Literal["live", "closing", "ended", "overflow", "none"]
+    basis: Literal["live", "closing", "ended", "caller_memory", "overflow", "none"]
     confidence: float
     route_to: str
     pool: PoolRefOut

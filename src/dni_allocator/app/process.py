@@ -78,12 +78,10 @@ class App:
         self._stores = Stores.on(
             self._connection,
             execute=self._execute,
-            shards=settings.shards,
+            settings=settings,
             clock=self._options.clock,
         )
-        self.services = build_services(
-            self._stores, transport=self._transport, audit_days=settings.audit_days
-        )
+        self.services = build_services(self._stores, settings=settings, transport=self._transport)
         self._health = self.services.health
         self.api = build_api(
             self.services, settings=settings, metrics=self.metrics, lifespan=self._lifespan

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dni_allocator.settings import Settings
+from dni_allocator.store.calls import CallStore
 from dni_allocator.store.connection import Connection
 from dni_allocator.store.directory import Directory
 from dni_allocator.store.endpoints import Endpoints
@@ -13,6 +15,8 @@ from dni_allocator.store.outbox import Outbox
 from dni_allocator.store.pools import PoolStore
 from dni_allocator.store.scripts import Execute
 from dni_allocator.store.shards import Shards
+
+_DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +35,19 @@ class Stores:
     leases: LeaseStore
     pools: PoolStore
     hot_pools: PoolStore
+    calls: CallStore
 
     @classmethod
     def on(
-        cls, connection: Connection, *, execute: Execute, shards: int, clock: Callable[[], str]
+        cls,
+        connection: Connection,
+        *,
+        execute: Execute,
+        settings: Settings,
+        clock: Callable[[], str],
     ) -> "Stores":
         """The stores on one connection. `execute` is its guarded way, see `process.App`."""
+        shards = settings.shards
         hot = Shards(connection.pipelined, shards, clock)
         bulk = Shards(execute, shards, clock)
         return cls(
@@ -48,6 +59,11 @@ class Stores:
             leases=LeaseStore(hot),
             pools=PoolStore(bulk),
             hot_pools=PoolStore(hot),
+            calls=CallStore(
+                bulk,
+                retention_ms=settings.call_retention_days * _DAY_MS,
+                memory_ms=settings.caller_memory_days * _DAY_MS,
+            ),
         )
 
     def outboxes(self) -> list[Outbox]:

@@ -9,6 +9,8 @@ from dni_allocator.services.access import Access
 from dni_allocator.services.allocation import Allocation
 from dni_allocator.services.attribution import AttributionService
 from dni_allocator.services.audit import AuditLog
+from dni_allocator.services.callers import Callers
+from dni_allocator.services.calls import Calls
 from dni_allocator.services.deliveries import Deliveries
 from dni_allocator.services.endpoints import Endpoints
 from dni_allocator.services.event_feed import EventFeed
@@ -23,6 +25,7 @@ from dni_allocator.services.shelving import Shelving
 from dni_allocator.services.site_records import SiteRecords
 from dni_allocator.services.sites import Sites
 from dni_allocator.services.suggestions import Suggestions
+from dni_allocator.settings import Settings
 from dni_allocator.store.audit import AuditStore
 from dni_allocator.store.explaining import Explaining
 from dni_allocator.store.secrets import SecretStore
@@ -42,7 +45,7 @@ DIALECTS: Dialects = {
 """How each kind of endpoint is spoken to."""
 
 
-def build_services(stores: Stores, *, transport: HttpTransport, audit_days: int) -> Services:
+def build_services(stores: Stores, *, settings: Settings, transport: HttpTransport) -> Services:
     """Every use case, ready to run. `transport` sends what somebody asks to be sent now."""
     directory, pools = stores.directory, stores.pools
     clock = stores.bulk.clock
@@ -51,17 +54,25 @@ def build_services(stores: Stores, *, transport: HttpTransport, audit_days: int)
     shelving = Shelving(shelves=shelves, pools=pools)
     suggestions = Suggestions(SuggestionStore(stores.bulk))
     logs = stores.event_logs()
+    key = settings.caller_key
+    attribution = AttributionService(
+        directory=directory,
+        pools=pools,
+        leases=stores.leases,
+        callers=Callers(stores.calls, key=None if key is None else key.get_secret_value()),
+    )
     return Services(
         access=Access(SecretStore(stores.pipelined), clock=clock),
         allocation=Allocation(
             sites=sites, leases=stores.leases, shelving=shelving, suggestions=suggestions
         ),
-        attribution=AttributionService(directory=directory, pools=pools, leases=stores.leases),
+        attribution=attribution,
         audit=AuditLog(
-            AuditStore(stores.execute, keep_ms=audit_days * 86_400_000, clock=clock),
-            keep_days=audit_days,
+            AuditStore(stores.execute, keep_ms=settings.audit_days * 86_400_000, clock=clock),
+            keep_days=settings.audit_days,
             clock=clock,
         ),
+        calls=Calls(store=stores.calls, attribution=attribution, pools=pools),
         deliveries=Deliveries(
             endpoints=stores.endpoints(),
             logs=logs,

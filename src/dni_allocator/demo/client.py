@@ -29,7 +29,7 @@ class NumberSeen(BaseModel):
 
     number: str
     national: str
-    state: Literal["free", "leased", "draining", "quarantined"]
+    state: Literal["free", "leased", "draining", "quarantined", "held"]
     locked_until: datetime | None
 
 

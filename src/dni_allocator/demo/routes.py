@@ -50,7 +50,7 @@ class NumberRow(BaseModel):
 
     number: str
     national: str
-    state: Literal["free", "leased", "draining", "quarantined"]
+    state: Literal["free", "leased", "draining", "quarantined", "held"]
     ends_in_s: float | None
 
 

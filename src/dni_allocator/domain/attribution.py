@@ -9,16 +9,21 @@ Confidence is a documented formula, not a feeling (docs/attribution.md):
 | `ended`, not shown to anyone since | 0.90, falling linearly to 0.50 at the end of the window |
 | `ended`, and shown to k others between the lease and the instant | the above / 2^k |
 | `overflow`: k visitors saw the shared number within the window | 1 / (k + 1) |
+| `caller_memory`: the caller dialed this number before, for a visitor who has it no more | \
+0.95 x that call's |
+| the same, but they dialed another number of the pool | 0.50 x that call's |
 | `none` | 0 |
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 LIVE = 1.0
 CLOSING = 0.95
 JUST_ENDED = 0.90
+REDIALED = 0.95
+KNOWN_CALLER = 0.50
 END_OF_WINDOW = 0.50
 
 NO_LEASE = "0"
@@ -31,6 +36,7 @@ class Basis(StrEnum):
     LIVE = "live"
     CLOSING = "closing"
     ENDED = "ended"
+    CALLER_MEMORY = "caller_memory"
     OVERFLOW = "overflow"
     NONE = "none"
 
@@ -56,12 +62,23 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What an earlier call of the same caller was taken for."""
+
+    number: str
+    at_ms: int
+    confidence: float
+    holder: Holder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One holder as an answer."""
+    """One holder as an answer. `reason` is a sentence for a person."""
 
     holder: Holder
     basis: Basis
     confidence: float
+    reason: str
 
 
 def rank(holders: Iterable[Holder], *, at_ms: int, window_ms: int) -> tuple[Candidate, ...]:
@@ -101,22 +118,88 @@ def rank_shared(holders: Sequence[Holder], *, at_ms: int, window_ms: int) -> tup
         if holder.shared and holder.from_ms <= at_ms < holder.from_ms + window_ms
     ]
     share = round(1 / (len(seen) + 1), 4)
+    reason = f"A shared number, which {_visitors(len(seen))} saw within the window."
     return tuple(
-        Candidate(holder=holder, basis=Basis.OVERFLOW, confidence=share)
+        Candidate(holder=holder, basis=Basis.OVERFLOW, confidence=share, reason=reason)
         for holder in sorted(seen, key=lambda holder: -holder.from_ms)
     )
 
 
+def recall(
+    candidates: Sequence[Candidate], memories: Iterable[Memory], *, number: str, at_ms: int
+) -> tuple[Candidate, ...]:
+    """Weigh in whom this caller was taken for when they called before `at_ms`.
+
+    Who has the number at their best claim already stays where they are. A call to the same number
+    tells against all others: as much as it tells for the remembered visitor is taken from them.
+    """
+    earlier = sorted((each for each in memories if each.at_ms < at_ms), key=lambda each: each.at_ms)
+    if not earlier:
+        return tuple(candidates)
+    same = next((each for each in earlier if each.number == number), None)
+    memory = same or earlier[-1]
+    visitor_id = memory.holder.visitor_id
+    if candidates and candidates[0].holder.visitor_id == visitor_id:
+        return tuple(candidates)
+    weight = (REDIALED if same else KNOWN_CALLER) * memory.confidence
+    left = 1 - weight if same else 1
+    which = "this number" if same else "another number of the pool"
+    ranked = [
+        Candidate(
+            holder=memory.holder,
+            basis=Basis.CALLER_MEMORY,
+            confidence=round(weight, 4),
+            reason=f"This caller dialed {which} {_span(at_ms - memory.at_ms)} before, "
+            "and was taken for this visitor.",
+        )
+    ]
+    for each in candidates:
+        if each.holder.visitor_id == visitor_id and each.confidence * left < weight:
+            continue
+        if each.holder.visitor_id == visitor_id:
+            del ranked[0]
+        ranked.append(replace(each, confidence=round(each.confidence * left, 4)))
+    return tuple(sorted(ranked, key=lambda each: -each.confidence))
+
+
 def _judge(holder: Holder, *, at_ms: int, window_ms: int, reshown: int) -> Candidate | None:
     if holder.until_ms is None or at_ms < holder.until_ms:
-        closing = holder.closed_ms is not None and holder.closed_ms <= at_ms
+        if holder.closed_ms is not None and holder.closed_ms <= at_ms:
+            return Candidate(
+                holder=holder,
+                basis=Basis.CLOSING,
+                confidence=CLOSING,
+                reason=f"Their last page had closed {_span(at_ms - holder.closed_ms)} before; "
+                "the number was still locked for them.",
+            )
         return Candidate(
             holder=holder,
-            basis=Basis.CLOSING if closing else Basis.LIVE,
-            confidence=CLOSING if closing else LIVE,
+            basis=Basis.LIVE,
+            confidence=LIVE,
+            reason="They had a page with this number open.",
         )
     since_end = at_ms - holder.until_ms
     if since_end >= window_ms:
         return None
     decayed = JUST_ENDED - (JUST_ENDED - END_OF_WINDOW) * since_end / window_ms
-    return Candidate(holder=holder, basis=Basis.ENDED, confidence=round(decayed / 2**reshown, 4))
+    others = f"{_visitors(reshown)} had the number since" if reshown else "nobody had it since"
+    return Candidate(
+        holder=holder,
+        basis=Basis.ENDED,
+        confidence=round(decayed / 2**reshown, 4),
+        reason=f"Their lease had ended {_span(since_end)} before, and {others}.",
+    )
+
+
+def _visitors(count: int) -> str:
+    return "1 visitor" if count == 1 else f"{count} visitors"
+
+
+def _span(ms: int) -> str:
+    """A length of time as people say it: the two largest units at most."""
+    seconds = ms // 1000
+    for unit, length, smaller, part in (("d", 86_400, "h", 3600), ("h", 3600, "min", 60)):
+        if seconds >= length:
+            rest = seconds % length // part
+            return f"{seconds // length} {unit}" + (f" {rest} {smaller}" if rest else "")
+    return f"{seconds // 60} min" if seconds >= 60 else f"{seconds} s"  # noqa: PLR2004 -- a minute

@@ -38,6 +38,37 @@ _TOLD: Final[Mapping[str, Schema]] = {
     "referrer": _text("Where the visitor came from; null: it told nothing."),
     "fields": {"type": "object", "description": "Marketing data the page told, flat."},
 }
+_CALL: Final[Mapping[str, Schema]] = {
+    "call_id": _required("The call, as `POST /calls` answered it."),
+    "provider": _text("Who carried the call."),
+    "provider_call_id": _text("The call's name there."),
+    "pool_id": _required("The pool of the number."),
+    "number": {**_NUMBER, "description": "The dialed number, E.164."},
+    "caller": _text("Who called, E.164; null: withheld."),
+    "first_time_caller": {
+        "type": "boolean",
+        "description": "Nobody with this number called the pool before, as far as is remembered.",
+    },
+    "destination": {**_NUMBER, "description": "Where the call belongs, E.164."},
+    "status": _required("`ringing`, `answered`, `completed`, `busy`, `no_answer`, …"),
+    "started_at": {**_MOMENT, "description": "When it rang."},
+    "answered_at": {"type": ["string", "null"], "format": "date-time"},
+    "ended_at": {"type": ["string", "null"], "format": "date-time"},
+    "duration_s": {"type": ["integer", "null"], "description": "How long they talked."},
+    "basis": _required("What the attribution rests on: `live`, `ended`, `none`, …"),
+    "confidence": {"type": "number", "description": "How sure it is, 0 to 1."},
+    "visitor_id": _text("Whose number it was; null: nobody is known."),
+    "lease_id": _text("Their lease; null: none, or a shared number."),
+    "source": _text("Where the visit came from: `google`, `organic`, `direct`, …"),
+    "source_name": _text("The same more closely: a site, a campaign."),
+    "medium": _text("Whether it was paid for: `paid`, `organic`, `email`, …"),
+    "outcome": _text("What came of it, in the words of whoever said so."),
+    "value": {"type": ["number", "null"], "description": "What it was worth."},
+    "currency": _text("ISO 4217."),
+    "recording_url": _text("Where the recording is."),
+    "qualified": {"type": "boolean", "description": "The pool's rule holds, or held once."},
+    **_TOLD,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +116,21 @@ _ENTRY: Final = {
     "f": "1", "x": '{"url":"https://shop.example/?gclid=EAIa","fields":{"gclid":"EAIa"}}',
 }  # fmt: skip
 
+_CALL_ENTRY: Final = {
+    **_ENTRY,
+    "w": "1795423107109",
+    "j": '{"call_id":"call_jxf0pv7gvgd81b0w_8s1c0v5m3k2z7q9d","caller":"+16025550177",'
+    '"first_time_caller":true,"status":"completed","started_at":"2026-11-23T08:38:27.109Z",'
+    '"duration_s":95,"basis":"live","confidence":1.0,"qualified":true}',
+}
+
+
+def _call(kind: str, summary: str) -> "Kind":
+    return Kind(
+        type=kind, version=1, summary=summary, data=_CALL, example={**_CALL_ENTRY, "t": kind}
+    )
+
+
 _KINDS: Final = (
     Kind(
         type="number.assigned",
@@ -112,6 +158,34 @@ _KINDS: Final = (
             "w": "1795423137176",
             "s": "1795423107109",
             "r": "closed",
+        },
+    ),
+    _call("call.started", "A call was recorded, with the attribution it has from then on."),
+    _call("call.updated", "Something became known of a call, beyond what the other events say."),
+    _call("call.completed", "A call is over, answered or not: see `status`. Once a call."),
+    _call("call.qualified", "A call met its pool's rule for a good one. Once a call."),
+    Kind(
+        type="number.leaked",
+        version=1,
+        summary="Strangers dial a number: it stands in print, in a cache, in an index. Once a day.",
+        data={
+            "pool_id": _LEASE["pool_id"],
+            "number": {**_NUMBER, "description": "The dialed number, E.164."},
+            "reason": _required(
+                "`no_holder`: nobody had it within the window; `many_callers`: on one lease."
+            ),
+            "callers": {"type": "integer", "description": "Different callers within a day."},
+            "call_id": _required("The call that made it clear."),
+            "visitor_id": _text("Whose lease it was."),
+            "lease_id": _text("That lease."),
+        },
+        example={
+            "t": "number.leaked",
+            "p": "pool_jxf0pv7gvgd81b0w",
+            "n": "+16025550103",
+            "w": "1795423137176",
+            "r": "no_holder",
+            "j": '{"callers":1,"call_id":"call_jxf0pv7gvgd81b0w_8s1c0v5m3k2z7q9d"}',
         },
     ),
     Kind(

@@ -151,6 +151,13 @@ class SiteUnknown(DniError):
     title = "Unknown site"
 
 
+class CallUnknown(DniError):
+    """No call has this id, or its retention is over."""
+
+    code = "call-unknown"
+    title = "Unknown call"
+
+
 class CursorExpired(DniError):
     """What came behind a cursor was trimmed: its holder has missed events."""
 

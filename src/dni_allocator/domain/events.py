@@ -5,7 +5,7 @@ Standard Webhooks. Knows neither who reads the outbox nor how the payload travel
 
 The short names of an entry: `t` type, `p` pool, `n` number, `v` visitor, `d` destination, `f`
 fence, `w` when in ms, `s` start in ms, `r` reason, `g` when the number was released before in ms,
-`x` captured data as JSON text.
+`x` captured data as JSON text, `j` what else the type has, a JSON object.
 """
 
 import json
@@ -17,7 +17,7 @@ from typing import Final
 from dni_allocator.domain.catalogue import KINDS
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_KNOWN: Final = frozenset("tpnvdfwsrgx")
+_KNOWN: Final = frozenset("tpnvdfwsrgxj")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Event:
     """One fact. Texts are empty, and `started_ms` is None, where a type has no such thing.
 
     `id` is the same however often the event is sent: receivers store by it. `extra` has the entry
-    fields of later versions, by the names they have there.
+    fields of later versions, by the names they have there, and what the type has beyond these.
     """
 
     id: str
@@ -107,7 +107,10 @@ def from_entry(shard: int, entry_id: str, fields: Mapping[str, str]) -> Event:
         url=str(captured.get("url", "")),
         referrer=str(captured.get("referrer", "")),
         fields=told if isinstance(told, dict) else {"unreadable": told},
-        extra={name: value for name, value in fields.items() if name not in _KNOWN},
+        extra={
+            **{name: value for name, value in fields.items() if name not in _KNOWN},
+            **_facts(fields.get("j", "")),
+        },
     )
 
 
@@ -129,6 +132,14 @@ def _milliseconds(text: str) -> int | None:
     except (ValueError, OverflowError):
         return None
     return ms if 0 <= ms <= 253_402_300_799_999 else None  # noqa: PLR2004 -- end of year 9999
+
+
+def _facts(text: str) -> Mapping[str, object]:
+    try:
+        facts = json.loads(text) if text else {}
+    except (ValueError, RecursionError):
+        facts = None
+    return facts if isinstance(facts, dict) else {"unreadable": text}
 
 
 def _captured(text: str) -> Mapping[str, object]:

@@ -4,6 +4,7 @@ Built on `phonenumbers` (Google's libphonenumber data); E.164 and RFC 3966 are t
 A number is a string everywhere: as an integer it would lose its plus, and in Lua its last digits.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -18,6 +19,7 @@ MOST_DIGITS_TYPED = 40
 """Longer texts are no phone numbers; refused before the parser spends time on them."""
 
 
+_E164_FORM = re.compile(r"\+[1-9][0-9]{2,14}")
 _NANP_LENGTH = len("+12025550123")
 
 
@@ -108,6 +110,21 @@ def parse_number(text: str, *, country: str) -> PhoneNumber:
         calling_code=parsed.country_code or 0,
         national_digits="".join(filter(str.isdigit, national)),
     )
+
+
+def caller_number(text: str, *, country: str) -> str:
+    """The number of somebody who calls, E.164; `country` is where they dialed.
+
+    Networks show callers whose number is not in any plan (short codes, other countries' special
+    ranges), so what has the form of E.164 will do. Raises `InvalidNumber`.
+    """
+    try:
+        return parse_number(text, country=country).e164
+    except InvalidNumber:
+        plain = re.sub(r"[\s().-]", "", text)
+        if _E164_FORM.fullmatch(plain):
+            return plain
+        raise
 
 
 def calling_code_of(country: str) -> int:

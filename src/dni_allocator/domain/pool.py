@@ -94,6 +94,15 @@ class PoolSettings:
     spam_signals: int = 3
     """Signs of spam within an hour that put a number into quarantine; 0: none do."""
     spam_quarantine_s: int = LONGEST_WINDOW_S
+    hold_after_call_s: int = 300
+    """How long a number that was called is given to nobody but its visitor."""
+    qualify_min_duration_s: int = 60
+    qualify_outcomes: tuple[str, ...] = ()
+    qualify_first_time_only: bool = False
+    leak_calls: int = 1
+    """Callers within a day of a number that nobody had lately: it leaked. 0: not looked at."""
+    leak_callers: int = 5
+    """Callers within a day that one lease brought: the number leaked. 0: not looked at."""
     campaign: str | None = None
     allowed_origins: tuple[str, ...] = ()
     min_size: int | None = None

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
-from dni_allocator.domain.attribution import Basis, Candidate, rank, rank_shared
+from dni_allocator.domain.attribution import Basis, Candidate, rank, rank_shared, recall
 from dni_allocator.domain.errors import InvalidRequest, NumberUnknown, PoolUnknown
+from dni_allocator.domain.number import caller_number
 from dni_allocator.domain.pool import Pool
+from dni_allocator.services.callers import Callers
+from dni_allocator.store.calls import Caller
 from dni_allocator.store.directory import Directory, Role
 from dni_allocator.store.leases import LeaseStore
 from dni_allocator.store.pools import PoolStore
@@ -27,21 +30,39 @@ class Attribution:
     candidates: tuple[Candidate, ...]
     route_to: str
     """Where the call belongs: the destination of the best candidate, else the pool's default."""
+    now_ms: int
+    """When the answer was given; `at_ms` lies at or before it."""
+    caller_number: str | None
+    """Who called, E.164, if that was told."""
+    caller: Caller | None
+    """What is remembered of them."""
 
 
 class AttributionService:
-    """Reads only; two round trips and one script."""
+    """Reads only; two round trips and one script, and one more for a caller."""
 
-    def __init__(self, *, directory: Directory, pools: PoolStore, leases: LeaseStore) -> None:
+    def __init__(
+        self, *, directory: Directory, pools: PoolStore, leases: LeaseStore, callers: Callers
+    ) -> None:
         self._directory = directory
         self._pools = pools
         self._leases = leases
+        self._callers = callers
 
-    async def attribute(self, number: str, *, at_ms: int | None = None) -> Attribution:
+    async def attribute(
+        self,
+        number: str,
+        *,
+        at_ms: int | None = None,
+        caller: str | None = None,
+        at_field: str = "at",
+    ) -> Attribution:
         """Rank who had `number` (E.164) at `at_ms`, default now.
 
-        Raises `NumberUnknown` when no pool has it or lately had it, `InvalidRequest` for an
-        instant in the future or before 1970, `StoreUnavailable`.
+        `caller` as people write numbers in the country of the pool; who called before is ranked by
+        that, too. Raises `NumberUnknown` when no pool has the number or lately had it,
+        `InvalidNumber` for a caller that is none, `InvalidRequest` for an instant in the future or
+        before 1970 (as `at_field`), `StoreUnavailable`.
         """
         entry = await self._directory.find(number)
         record = None
@@ -56,12 +77,16 @@ class AttributionService:
             raise NumberUnknown(message) from error
         if at_ms is not None and not 0 <= at_ms <= record.now_ms + CLOCK_TOLERANCE_MS:
             detail = "Lies in the future." if at_ms > 0 else "Lies before 1970."
-            message = f"at: {detail}"
-            raise InvalidRequest(message, extra={"errors": [{"field": "at", "detail": detail}]})
+            message = f"{at_field}: {detail}"
+            raise InvalidRequest(message, extra={"errors": [{"field": at_field, "detail": detail}]})
         instant = record.now_ms if at_ms is None else min(at_ms, record.now_ms)
         shared = entry.role is Role.OVERFLOW or all(holder.shared for holder in record.holders)
         ranking = rank_shared if shared else rank
         candidates = ranking(record.holders, at_ms=instant, window_ms=pool.window_ms)
+        who = None if caller is None else caller_number(caller, country=pool.settings.country)
+        known = await self._callers.known(pool.id, who, at_ms=instant)
+        if known is not None:
+            candidates = recall(candidates, known.memories, number=number, at_ms=instant)
         return Attribution(
             number=number,
             at_ms=instant,
@@ -72,6 +97,9 @@ class AttributionService:
             route_to=(
                 candidates[0].holder.destination if candidates else pool.settings.destinations[0]
             ),
+            now_ms=record.now_ms,
+            caller_number=who,
+            caller=known,
         )
 
 

@@ -1,5 +1,6 @@
 """New identifiers: prefixed, unguessable, safe in a URL and in a Redis key."""
 
+import hashlib
 import secrets
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -48,3 +49,15 @@ def new_page_id() -> str:
 def new_endpoint_id() -> str:
     """`whe_` and 80 random bits."""
     return f"whe_{_token(16)}"
+
+
+def new_call_id(pool_id: str) -> str:
+    """`call_`, the pool, and 80 random bits: a call is found without a directory."""
+    return f"call_{pool_id.removeprefix('pool_')}_{_token(16)}"
+
+
+def call_id_for(pool_id: str, *, provider: str, provider_call_id: str) -> str:
+    """The same form, and the same id for the same call of a provider."""
+    digest = hashlib.sha256(f"{provider}\0{provider_call_id}".encode()).digest()
+    told = "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in digest[:16])
+    return f"call_{pool_id.removeprefix('pool_')}_{told}"

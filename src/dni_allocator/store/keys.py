@@ -50,6 +50,11 @@ class ShardKeys:
         return f"{self.tag}:due"
 
     @property
+    def calls(self) -> str:
+        """ZSET call id -> started at, ms: of all pools of the shard; with a TTL."""
+        return f"{self.tag}:calls"
+
+    @property
     def cursors(self) -> str:
         """HASH webhook endpoint id -> last entry it is done with; `~` before it: suspended."""
         return f"{self.tag}:cursors"
@@ -147,6 +152,14 @@ class PoolKeys:
     """ZSET destination that pages show and the pool does not know -> last seen, ms; with a TTL."""
     limits: str
     """Prefix of what the rate limits remember; each with a TTL of a day at most."""
+    calls: str
+    """ZSET call id -> started at, ms; with a TTL."""
+    call: str
+    """Prefix of `call:<call id>`, STRING, the call as JSON text, with a TTL."""
+    callers: str
+    """Prefix of `caller:<keyed hash>`, HASH number they dialed -> packed memory, with a TTL."""
+    leaks: str
+    """Prefix of who dialed a number or a lease's number, and of alarms; with a TTL of a day."""
 
     @classmethod
     def of(cls, shard: ShardKeys, pool_id: str) -> "PoolKeys":
@@ -171,6 +184,10 @@ class PoolKeys:
             notes=f"{base}:notes",
             suggested=f"{base}:suggested",
             limits=f"{base}:limit:",
+            calls=f"{base}:calls",
+            call=f"{base}:call:",
+            callers=f"{base}:caller:",
+            leaks=f"{base}:leak:",
         )
 
     def for_ending(self) -> dict[str, str]:
@@ -201,8 +218,13 @@ def site_key_directory(site_key: str) -> str:
     return f"{PREFIX}:key:{site_key}"
 
 
+def provider_call(name_hash: str) -> str:
+    """STRING with a TTL: id of the call that a provider knows by another name."""
+    return f"{PREFIX}:call:{name_hash}"
+
+
 META = f"{PREFIX}:meta"
-"""HASH: schema version, number of shards; written once, at the first start."""
+"""HASH: schema version, number of shards, key of the callers' hashes; each written once."""
 
 ADMIN_KEYS = f"{PREFIX}:admin-keys"
 """HASH SHA-256 of a secret key -> its record, JSON."""

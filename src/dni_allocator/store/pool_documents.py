@@ -21,6 +21,7 @@ _LISTS = (
     "overflow_numbers",
     "allowed_origins",
     "traffic_sources",
+    "qualify_outcomes",
 )
 _CONDITIONS = ("reserve_for", "serves")
 _CHOICES = {

@@ -28,7 +28,10 @@ THE_SHELF = "any"
 
 
 QUARANTINE = "quarantined"
-"""The shelf of numbers that rest, and their state (`lua/lib/records.lua`)."""
+"""The shelf of numbers that are set aside, and the state of those in quarantine."""
+
+HELD = "held"
+"""The state of numbers that were called a moment ago (`lua/lib/records.lua`)."""
 
 
 class Detached(StrEnum):
@@ -65,7 +68,7 @@ class AttachedNumber:
     number: str
     shelf: str
     state: str
-    """"", `draining` or `quarantined`; either may still be leased."""
+    """"", `draining`, `quarantined` or `held`; each may still be leased."""
     national: str
     international: str
     facts: str

@@ -28,17 +28,37 @@ AtQuery = Annotated[
 ]
 
 
+CallerQuery = Annotated[
+    str | None,
+    Query(
+        alias="caller",
+        max_length=40,
+        description="Who called: somebody who called before is known by it.",
+    ),
+]
+
+
+def dialed_number(text: str) -> str:
+    """A dialed number as E.164. Raises `InvalidNumber`."""
+    return parse_number(f"+{text.strip().lstrip('+')}", country="ZZ").e164
+
+
+def milliseconds(at: datetime | None) -> int | None:
+    """An instant in ms since 1970, None for none."""
+    return None if at is None else int(at.timestamp() * 1000)
+
+
 @router.get("/attribution/{number}", summary="Who was it?")
 async def read_attribution(
     number: NumberPath,
     caller: Annotated[Caller, Depends(opens(Scope.ATTRIBUTION, within=True))],
     services: ServicesDep,
     at: AtQuery = None,
+    calling: CallerQuery = None,
 ) -> AttributionOut:
     """Name the visitor who had the dialed number, how sure that is, and where the call belongs."""
-    dialed = parse_number(f"+{number.strip().lstrip('+')}", country="ZZ").e164
     found = await services.attribution.attribute(
-        dialed, at_ms=None if at is None else int(at.timestamp() * 1000)
+        dialed_number(number), at_ms=milliseconds(at), caller=calling
     )
     if not caller.reaches(found.pool.id):
         # The same as for a number of nobody: the key learns nothing of other pools.
@@ -78,6 +98,7 @@ def _candidate_out(candidate: Candidate, *, pool_id: str) -> CandidateOut:
         destination=holder.destination,
         basis=candidate.basis.value,
         confidence=candidate.confidence,
+        reason=candidate.reason,
         assigned_at=_instant(holder.from_ms),
         ended_at=None if holder.until_ms is None else _instant(holder.until_ms),
         url=data.get("url"),

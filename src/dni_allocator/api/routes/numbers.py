@@ -27,7 +27,7 @@ from dni_allocator.domain.number import parse_number
 from dni_allocator.services.access import Scope
 from dni_allocator.services.inventory import AttachResult, NumberRow
 from dni_allocator.services.quarantine import Rest
-from dni_allocator.store.pools import QUARANTINE, AttachedNumber, Detached
+from dni_allocator.store.pools import HELD, QUARANTINE, AttachedNumber, Detached
 from dni_allocator.store.shelves import Quarantined
 
 router = APIRouter(prefix="/pools/{pool_id}/numbers", tags=["numbers"])
@@ -90,7 +90,7 @@ async def list_numbers(
         raise InvalidRequest(message, extra={"errors": [{"field": "cursor", "detail": "unknown"}]})
     found, following = await services.inventory.page(pool_id, cursor=cursor, limit=limit)
     rests = await services.quarantine.of(
-        pool_id, [each.number for each in found if each.state == QUARANTINE]
+        pool_id, [each.number for each in found if each.state in {QUARANTINE, HELD}]
     )
     return NumberPageOut(
         numbers=[_number_out(each, rests.get(each.number)) for each in found],
@@ -187,13 +187,12 @@ def _rejected_out(result: AttachResult, at: int) -> RejectedOut:
 
 
 def _number_out(number: AttachedNumber, rest: Rest | None) -> NumberOut:
-    leased = number.deadline_ms is not None
     return NumberOut.model_validate(
         {
             "number": number.number,
             "national": number.national,
             "international": number.international,
-            "state": number.state or ("leased" if leased else "free"),
+            "state": _state(number),
             "locked_until": _moment(number.deadline_ms),
             "quarantine": None
             if rest is None
@@ -206,6 +205,12 @@ def _number_out(number: AttachedNumber, rest: Rest | None) -> NumberOut:
             "facts": orjson.loads(number.facts) if number.facts else {},
         }
     )
+
+
+def _state(number: AttachedNumber) -> str:
+    if number.deadline_ms is not None and number.state in {"", HELD}:
+        return "leased"
+    return number.state or "free"
 
 
 def _moment(ms: int | None) -> datetime | None:

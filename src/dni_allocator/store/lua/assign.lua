@@ -81,7 +81,8 @@ local function take_back(number, destination)
   if owner ~= visitor_id or its_destination ~= destination then
     return nil
   end
-  local key = free .. unpack_number(stored) -- not found there while in quarantine
+  local shelf, state = unpack_number(stored) -- not found there while in quarantine
+  local key = free .. (state == HELD and QUARANTINE or shelf)
   local released_at = redis.call("ZSCORE", key, number)
   if not released_at or tonumber(released_at) + window <= now then
     return nil

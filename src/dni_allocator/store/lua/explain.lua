@@ -108,8 +108,9 @@ each_claim(redis.call("HGET", visitor, "l") or "", function(its_destination, num
     return
   end
   local shelf, state = unpack_number(redis.call("HGET", numbers, number) or "")
-  local ended = deadline or (shelf and redis.call("ZSCORE", free .. shelf, number))
-  if state == "" and ended and tonumber(ended) + window > now then
+  local lies_on = state == HELD and QUARANTINE or shelf
+  local ended = deadline or (shelf and redis.call("ZSCORE", free .. lies_on, number))
+  if (state == "" or state == HELD) and ended and tonumber(ended) + window > now then
     back = number
   end
 end)

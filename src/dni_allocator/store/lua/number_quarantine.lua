@@ -27,5 +27,5 @@ local _, state = unpack_number(stored)
 if state == "draining" then
   return {"DRAINING"}
 end
-begin_quarantine(number, stored, ends_at, note)
+set_aside(number, stored, QUARANTINE, ends_at, note)
 return {redis.call("ZSCORE", leased, number) and "AT_END" or "QUARANTINED"}

@@ -32,8 +32,8 @@ if count == 1 then
   redis.call("PEXPIRE", signs, HOUR)
 end
 local _, state = unpack_number(stored)
-if count < enough or state ~= "" then
+if count < enough or (state ~= "" and state ~= HELD) then
   return {"COUNTED", tostring(count)}
 end
-begin_quarantine(number, stored, ends_at, note)
+set_aside(number, stored, QUARANTINE, ends_at, note)
 return {redis.call("ZSCORE", leased, number) and "AT_END" or "QUARANTINED", tostring(count)}

@@ -1,6 +1,6 @@
 -- Put numbers into a pool's inventory, each on its shelf, free at once.
 -- Replies: {OK, status per row…}: `attached`, or `already` (facts and shelf updated, draining
---          called off; a quarantine goes on); {GONE}: no such pool.
+--          called off; a quarantine or a hold goes on); {GONE}: no such pool.
 -- Idempotent. O(rows).
 local conf    = KEYS[1]    -- HASH of the pool
 local numbers = KEYS[2]    -- HASH number -> packed number
@@ -24,7 +24,7 @@ for at = 1, #ARGV, 5 do
   if stored then
     local _, state = unpack_number(stored)
     move_to_shelf(number, stored, shelf)
-    local kept = state == QUARANTINE and QUARANTINE or ""
+    local kept = is_set_aside(state) and state or ""
     redis.call("HSET", numbers, number, shelf .. "\t" .. kept .. "\t" .. facts)
     reply[#reply + 1] = "already"
   else

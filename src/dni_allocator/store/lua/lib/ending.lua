@@ -55,7 +55,7 @@ local function end_lease(number, ended_at, reason, window)
     redis.call("SADD", drained, number)
     redis.call("ZADD", due, "LT", ended_at, pool_id)
   else
-    redis.call("ZADD", free .. (state == QUARANTINE and QUARANTINE or shelf), ended_at, number)
+    redis.call("ZADD", free .. (is_set_aside(state) and QUARANTINE or shelf), ended_at, number)
   end
 end
 

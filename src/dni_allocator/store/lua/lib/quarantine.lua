@@ -1,5 +1,5 @@
--- Numbers that are given to nobody for a while: their state says so, and once they are free they
--- lie on a shelf of their own.
+-- Numbers that are set aside for a while: their state says so, and once they are free they lie on
+-- a shelf of their own.
 --@needs conf numbers free resting notes due pool_id
 --@include lib/records
 --@include lib/moving
@@ -11,9 +11,9 @@ local function set_state(number, stored, state)
   return shelf
 end
 
--- `note` is JSON text; `ends_at` ms, or "+inf".
-local function begin_quarantine(number, stored, ends_at, note)
-  local shelf = set_state(number, stored, QUARANTINE)
+-- `state` is QUARANTINE or HELD; `note` JSON text; `ends_at` ms, or "+inf".
+local function set_aside(number, stored, state, ends_at, note)
+  local shelf = set_state(number, stored, state)
   move_free(number, shelf, QUARANTINE)
   redis.call("HSET", notes, number, note)
   redis.call("ZADD", resting, ends_at, number)
@@ -28,7 +28,7 @@ local function end_quarantine(number)
   redis.call("ZREM", resting, number)
   local stored = redis.call("HGET", numbers, number)
   local _, state = unpack_number(stored or "")
-  if state ~= QUARANTINE then
+  if not is_set_aside(state) then
     return false
   end
   move_free(number, QUARANTINE, set_state(number, stored, ""))

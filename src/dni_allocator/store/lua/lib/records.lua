@@ -1,6 +1,6 @@
 -- Packed records. Tab separated; no field but the last may hold a tab (checked at the edge).
 --   holder: visitor, destination, from ms, fence, data (JSON text, kept as it came)
---   number: shelf, state (empty, `draining` or `quarantined`), national, international (empty
+--   number: shelf, state (empty, `draining`, `quarantined` or `held`), national, international (empty
 --           where it follows from the national one), facts (JSON text)
 local function pack_holder(visitor, destination, from, fence, data)
   return visitor .. "\t" .. destination .. "\t" .. from .. "\t" .. fence .. "\t" .. data
@@ -16,3 +16,10 @@ end
 
 -- State of numbers that are not given to anyone for a while, and the shelf they lie on meanwhile.
 local QUARANTINE = "quarantined"
+-- State of numbers that were called: for a while given to nobody but who had them, on that shelf.
+local HELD = "held"
+
+-- Whether a number of this state lies on the shelf `QUARANTINE` when it is free.
+local function is_set_aside(state)
+  return state == QUARANTINE or state == HELD
+end

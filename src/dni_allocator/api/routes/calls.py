@@ -1,0 +1,204 @@
+"""Calls: record, bring up to date, read, list."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import AwareDatetime
+
+from dni_allocator.api.auth import opens
+from dni_allocator.api.call_schemas import (
+    CallAttributionOut,
+    CallCreate,
+    CallEdit,
+    CallOut,
+    CallPageOut,
+    ClaimOut,
+)
+from dni_allocator.api.context import ServicesDep
+from dni_allocator.api.routes.attribution import dialed_number, milliseconds
+from dni_allocator.domain.call import (
+    Call,
+    CallFilter,
+    CallStatus,
+    CallUpdate,
+    NewCall,
+    pool_of_call,
+)
+from dni_allocator.domain.errors import CallUnknown, InvalidRequest
+from dni_allocator.services.access import Caller, Scope
+from dni_allocator.services.calls import CALL_UNKNOWN
+
+router = APIRouter(prefix="/calls", tags=["calls"])
+
+CallerDep = Annotated[Caller, Depends(opens(Scope.CALLS, within=True))]
+Text = Annotated[str | None, Query(max_length=200)]
+
+
+def _filter(
+    who: CallerDep,
+    *,
+    pool_id: Text = None,
+    number: Annotated[str | None, Query(max_length=40, description="Dialed, E.164.")] = None,
+    caller: Annotated[str | None, Query(max_length=40, description="Who called, E.164.")] = None,
+    visitor_id: Text = None,
+    source: Text = None,
+    status: CallStatus | None = None,
+    outcome: Text = None,
+    qualified: bool | None = None,
+    min_duration_s: Annotated[int | None, Query(ge=0, le=604_800)] = None,
+    since: Annotated[
+        AwareDatetime | None, Query(alias="from", description="Rang then or later.")
+    ] = None,
+    until: Annotated[AwareDatetime | None, Query(alias="to", description="Rang before.")] = None,
+) -> CallFilter:
+    pools = who.pools
+    if pool_id is not None:
+        who.must_reach(pool_id)
+        pools = frozenset({pool_id})
+    return CallFilter(
+        pool_ids=None if pools is None else tuple(sorted(pools)),
+        number=None if number is None else f"+{number.strip().lstrip('+')}",
+        caller=None if caller is None else f"+{caller.strip().lstrip('+')}",
+        visitor_id=visitor_id,
+        source=source,
+        status=status,
+        outcome=outcome,
+        qualified=qualified,
+        min_duration_s=min_duration_s,
+        since_ms=milliseconds(since),
+        until_ms=milliseconds(until),
+    )
+
+
+FilterDep = Annotated[CallFilter, Depends(_filter)]
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Record a call",
+    responses={200: {"model": CallOut, "description": "It was recorded before."}},
+)
+async def record_call(
+    body: CallCreate, who: CallerDep, services: ServicesDep, response: Response
+) -> CallOut:
+    """Record a call that rings: whose it is and where it belongs are fixed from now on.
+
+    With `provider` and `provider_call_id` a second request for the same call gets the first one's
+    answer, with 200.
+    """
+    if (body.provider is None) != (body.provider_call_id is None):
+        detail = "provider and provider_call_id go together."
+        errors = [{"field": "provider", "detail": detail}]
+        raise InvalidRequest(f"provider: {detail}", extra={"errors": errors})
+    started = await services.calls.start(
+        NewCall(
+            number=dialed_number(body.number),
+            caller=body.caller,
+            provider=body.provider or "",
+            provider_call_id=body.provider_call_id or "",
+            started_ms=milliseconds(body.started_at),
+        ),
+        reaches=who.reaches,
+    )
+    response.status_code = 201 if started.created else 200
+    response.headers["Location"] = f"/calls/{started.call.id}"
+    return call_out(started.call)
+
+
+@router.get("", summary="List calls")
+async def list_calls(
+    wanted: FilterDep,
+    services: ServicesDep,
+    *,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    cursor: Annotated[str | None, Query(max_length=300)] = None,
+) -> CallPageOut:
+    """List calls, newest first, a page at a time."""
+    page = await services.calls.page(wanted, cursor=cursor, limit=limit)
+    return CallPageOut(calls=[call_out(each) for each in page.calls], next_cursor=page.next_cursor)
+
+
+@router.get("/{call_id}", summary="Read a call")
+async def read_call(call_id: str, who: CallerDep, services: ServicesDep) -> CallOut:
+    """Read one call."""
+    _must_reach(who, call_id)
+    return call_out(await services.calls.find(call_id))
+
+
+@router.patch("/{call_id}", summary="Say what became of a call")
+async def edit_call(call_id: str, body: CallEdit, who: CallerDep, services: ServicesDep) -> CallOut:
+    """Note how far a call got and what came of it. Repeating a request changes nothing."""
+    _must_reach(who, call_id)
+    call = await services.calls.update(
+        call_id,
+        CallUpdate(
+            status=body.status,
+            answered_ms=milliseconds(body.answered_at),
+            ended_ms=milliseconds(body.ended_at),
+            duration_s=body.duration_s,
+            outcome=body.outcome,
+            value=body.value,
+            currency=body.currency,
+            recording_url=body.recording_url,
+        ),
+    )
+    return call_out(call)
+
+
+def _must_reach(who: Caller, call_id: str) -> None:
+    """A call of another pool is as unknown as any: the key learns nothing of it."""
+    if not who.reaches(pool_of_call(call_id) or ""):
+        raise CallUnknown(CALL_UNKNOWN)
+
+
+def call_out(call: Call) -> CallOut:
+    """A call as the API shows it."""
+    return CallOut(
+        id=call.id,
+        pool_id=call.pool_id,
+        number=call.number,
+        caller=call.caller,
+        provider=call.provider or None,
+        provider_call_id=call.provider_call_id or None,
+        route_to=call.route_to,
+        status=call.status,
+        started_at=_moment(call.started_ms),
+        answered_at=None if call.answered_ms is None else _moment(call.answered_ms),
+        ended_at=None if call.ended_ms is None else _moment(call.ended_ms),
+        duration_s=call.duration_s,
+        first_time_caller=call.first_time_caller,
+        source=call.source or None,
+        source_name=call.source_name or None,
+        medium=call.medium or None,
+        outcome=call.outcome or None,
+        value=None if call.value is None else float(call.value),
+        currency=call.currency or None,
+        recording_url=call.recording_url or None,
+        qualified=call.qualified,
+        updated_at=_moment(call.updated_ms),
+        attribution=CallAttributionOut(
+            basis=call.basis.value,
+            confidence=call.confidence,
+            visitor_id=call.visitor_id or None,
+            lease_id=call.lease_id or None,
+            url=call.url or None,
+            referrer=call.referrer or None,
+            fields=dict(call.fields),
+            candidates=[
+                ClaimOut(
+                    visitor_id=each.visitor_id,
+                    lease_id=each.lease_id or None,
+                    basis=each.basis.value,
+                    confidence=each.confidence,
+                    reason=each.reason,
+                )
+                for each in call.claims
+            ],
+        ),
+    )
+
+
+def _moment(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, tz=UTC)
