@@ -174,3 +174,76 @@ async def test_a_deleted_pools_numbers_are_unknown(service: Service) -> None:
     answer = await service.admin("GET", f"/attribution/{ONE}")
 
     assert_problem(answer, 404, "number-unknown")
+
+
+async def test_a_batch_is_answered_in_its_order(service: Service) -> None:
+    """A backend reconciles its call records: a bad row spoils none of the others."""
+    site = await service.pool(ONE)
+    await site.view("ann")
+    service.clock.advance(seconds=300)
+    await site.view("bob")
+    rows: list[object] = [
+        {"request_id": "a", "number": ONE},
+        "no row",
+        {"request_id": "c", "number": TWO},
+        {"request_id": "d", "number": ONE, "at": service.clock.iso(seconds_ago=10)},
+        {"number": "nonsense"},
+        {"request_id": "f", "number": ONE, "at": "2099-01-01T00:00:00Z"},
+        {"request_id": "g", "number": ONE, "more": 1},
+        {"request_id": "h", "number": ONE.removeprefix("+"), "caller": "anonymous"},
+    ]
+    before = service.contents()
+
+    answer = await service.admin("POST", "/attribution/batch", rows)
+
+    results = answer.json()["results"]
+    assert [each["request_id"] for each in results] == ["a", None, "c", "d", None, "f", "g", "h"]
+    assert [
+        each["attribution"]["visitor_id"] if each["attribution"] else each["problem"]["code"]
+        for each in results
+    ] == [
+        "bob", "invalid-request", "number-unknown", "ann", "invalid-number", "invalid-request",
+        "invalid-request", "invalid-number",
+    ]  # fmt: skip
+    assert service.contents() == before
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [([], 422, "invalid-request"), ([{}] * 1001, 422, "invalid-request"),
+     ({"a": 1}, 422, "invalid-request"), (None, 400, "malformed-json")],
+)  # fmt: skip
+async def test_batches_that_are_none(
+    service: Service, body: object, status: int, code: str
+) -> None:
+    """One to a thousand rows in a list, or nothing is answered."""
+    assert_problem(await service.admin("POST", "/attribution/batch", body), status, code)
+
+
+async def test_a_thousand_rows_of_a_batch(service: Service) -> None:
+    """Every one has its answer."""
+    await service.pool(ONE)
+
+    answer = await service.admin("POST", "/attribution/batch", [{"number": ONE}] * 1000)
+
+    assert len(answer.json()["results"]) == 1000
+    assert all(each["attribution"] for each in answer.json()["results"])
+
+
+async def test_the_limit_of_a_key_holds_for_rows_of_a_batch(service: Service) -> None:
+    """Another pool's number is answered as one nobody has."""
+    mine = await service.pool(ONE)
+    await service.pool(TWO, name="Other")
+    made = await service.admin(
+        "POST", "/keys", {"name": "CRM", "scopes": ["attribution"], "pools": [mine.pool_id]}
+    )
+
+    answer = await service.http.post(
+        "/attribution/batch",
+        json=[{"number": ONE}, {"number": TWO}],
+        headers={"Authorization": f"Bearer {made.json()['secret']}"},
+    )
+
+    first, second = answer.json()["results"]
+    assert first["attribution"]["basis"] == "none"
+    assert second["problem"]["code"] == "number-unknown"

@@ -1,5 +1,8 @@
 """Calls over HTTP: recorded once, attributed for good, brought up to date, told to the world."""
 
+import csv
+import io
+
 import pytest
 import redis
 
@@ -306,3 +309,90 @@ async def test_callers_are_remembered_by_a_hash_only(service: Service) -> None:
 
     assert len(memories) == 1
     assert CALLER.removeprefix("+") not in repr((memories, values))
+
+
+@pytest.mark.parametrize(
+    ("query", "accept"), [("?format=csv", "*/*"), ("", "text/csv"), ("?format=csv&limit=1", "*/*")]
+)
+async def test_all_calls_as_csv(service: Service, query: str, accept: str) -> None:
+    """One answer with every call, whatever the size of a page."""
+    await service.pool(ONE, TWO)
+    made = [await recorded(service, number, caller=CALLER) for number in (ONE, TWO, ONE)]
+
+    answer = await service.admin("GET", f"/calls{query}", Accept=accept)
+
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert {row["id"] for row in rows} == {call["id"] for call in made}
+    assert {row["caller"] for row in rows} == {CALLER}
+
+
+async def test_json_is_what_one_gets_unless_one_asks(service: Service) -> None:
+    """A client that takes anything, or both, gets JSON; `format` wins over `Accept`."""
+    for query, accept in (("", "*/*"), ("", "text/csv, application/json"),
+                          ("?format=json", "text/csv")):  # fmt: skip
+        answer = await service.admin("GET", f"/calls{query}", Accept=accept)
+        assert answer.json() == {"calls": [], "next_cursor": None}
+
+
+async def test_a_key_of_other_pools_sees_and_records_nothing(service: Service) -> None:
+    """A limited key: other pools' numbers and calls are as unknown as any."""
+    mine, other = await service.pool(ONE), await service.pool(TWO, name="Other")
+    made = await service.admin(
+        "POST", "/keys", {"name": "CRM", "scopes": ["calls"], "pools": [mine.pool_id]}
+    )
+    headers = {"Authorization": f"Bearer {made.json()['secret']}"}
+    call = await recorded(service, TWO, provider="x", provider_call_id="1")
+
+    posted = await service.http.post("/calls", headers=headers, json={"number": TWO})
+    again = await service.http.post(
+        "/calls", headers=headers, json={"number": TWO, "provider": "x", "provider_call_id": "1"}
+    )
+    read = await service.http.get(f"/calls/{call['id']}", headers=headers)
+    edited = await service.http.patch(f"/calls/{call['id']}", headers=headers, json={})
+    listed = await service.http.get("/calls", headers=headers)
+    asked = await service.http.get(f"/calls?pool_id={other.pool_id}", headers=headers)
+
+    assert_problem(posted, 404, "number-unknown")
+    assert_problem(again, 404, "number-unknown")
+    assert_problem(read, 404, "call-unknown")
+    assert_problem(edited, 404, "call-unknown")
+    assert listed.json()["calls"] == []
+    assert_problem(asked, 403, "forbidden")
+    own = await service.http.post("/calls", headers=headers, json={"number": ONE})
+    assert own.status_code == 201
+
+
+async def test_many_calls_of_one_lease_are_a_leak_once_a_day(service: Service) -> None:
+    """A number that strangers dial was shown to more than its visitor."""
+    site = await service.pool(ONE, leak_callers=3)
+    (shown,) = await site.view("ann")
+    for at in (1, 1, 2):
+        await recorded(service, caller=f"+1415555017{at}")
+    assert await events(service, "number.leaked") == []
+
+    for at in (3, 4, 5):
+        await recorded(service, caller=f"+1415555017{at}")
+
+    (leak,) = await events(service, "number.leaked")
+    data = leak["data"]
+    assert isinstance(data, dict)
+    assert (data["reason"], data["callers"], data["number"]) == ("many_callers", 3, ONE)
+    assert (data["lease_id"], data["visitor_id"]) == (shown.lease_id, "ann")
+
+
+@pytest.mark.parametrize(
+    ("settings", "reasons"), [({}, ["no_holder"]), ({"leak_calls": 2}, []), ({"leak_calls": 0}, [])]
+)
+async def test_a_call_to_a_number_of_nobody(
+    service: Service, settings: dict[str, object], reasons: list[str]
+) -> None:
+    """As many different callers as the pool says; the shared number is nobody's by its nature."""
+    await service.pool(ONE, overflow_numbers=["+18005550100"], **settings)
+
+    await recorded(service, "+18005550100", caller=CALLER)
+    await recorded(service, caller=CALLER)
+    await recorded(service, caller=CALLER)
+
+    leaks = [each["data"] for each in await events(service, "number.leaked")]
+    assert [each["reason"] for each in leaks if isinstance(each, dict)] == reasons

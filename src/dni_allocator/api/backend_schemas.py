@@ -3,9 +3,17 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from dni_allocator.api.schemas import AdminBody, AssignBody, AssignOut, ClientId, ProblemOut
+from dni_allocator.api.schemas import (
+    AdminBody,
+    AssignBody,
+    AssignOut,
+    AttributionOut,
+    ClientId,
+    PhoneText,
+    ProblemOut,
+)
 from dni_allocator.api.schemas_keys import OldKeyOut
 
 PoolId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -62,6 +70,33 @@ class RenderedOut(AssignOut):
     embed: str = Field(
         description="Element for the page's HTML: the tag goes on from it, without a request."
     )
+
+
+class AttributionRowBody(AdminBody):
+    """One row of `POST /attribution/batch`: a call to a number."""
+
+    request_id: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = Field(
+        default=None, description="Comes back with the answer."
+    )
+    number: PhoneText = Field(description="The dialed number, E.164; the plus may be left out.")
+    at: AwareDatetime | None = Field(
+        default=None, description="Instant of the call, with an offset; left out: now."
+    )
+    caller: PhoneText | None = Field(default=None, description="Who called.")
+
+
+class AttributionResultOut(BaseModel):
+    """The answer to one row: an attribution, or a problem."""
+
+    request_id: str | None
+    attribution: AttributionOut | None = None
+    problem: ProblemOut | None = None
+
+
+class AttributionBatchOut(BaseModel):
+    """The answers, in the order of the rows."""
+
+    results: list[AttributionResultOut]
 
 
 class SiteCreate(AdminBody):

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from dni_allocator.api.backend_schemas import BulkRowBody
+from dni_allocator.api.backend_schemas import AttributionRowBody, BulkRowBody
 from dni_allocator.api.pool_schemas import AttachBody
 from dni_allocator.api.schemas import AssignBody, AssignOut, HeartbeatOut, PageBody, ProblemOut
 from dni_allocator.domain.catalogue import KINDS, Kind
@@ -22,10 +22,12 @@ body of any content type (`text/plain` needs no preflight); backend calls take a
 """
 _MODELS: list[type[BaseModel]] = [
     AssignBody, AssignOut, PageBody, HeartbeatOut, ProblemOut, AttachBody, BulkRowBody,
+    AttributionRowBody,
 ]  # fmt: skip
 _TAGS = [
     {"name": "tag", "description": "What the JavaScript tag calls."},
     {"name": "attribution", "description": "Who it was when the phone rang."},
+    {"name": "calls", "description": "Calls: recorded, edited, listed."},
     {"name": "assign", "description": "Assign on a visitor's behalf, with a secret key."},
     {"name": "sites", "description": "Several pools behind one publishable key."},
     {"name": "pools", "description": "Pools and their settings."},

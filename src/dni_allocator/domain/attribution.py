@@ -130,8 +130,8 @@ def recall(
 ) -> tuple[Candidate, ...]:
     """Weigh in whom this caller was taken for when they called before `at_ms`.
 
-    Who has the number at their best claim already stays where they are. A call to the same number
-    tells against all others: as much as it tells for the remembered visitor is taken from them.
+    A call to the same number tells against all others: as much as it tells for the remembered
+    visitor is taken from them. That visitor is one candidate, with the better of their claims.
     """
     earlier = sorted((each for each in memories if each.at_ms < at_ms), key=lambda each: each.at_ms)
     if not earlier:
@@ -139,27 +139,26 @@ def recall(
     same = next((each for each in earlier if each.number == number), None)
     memory = same or earlier[-1]
     visitor_id = memory.holder.visitor_id
-    if candidates and candidates[0].holder.visitor_id == visitor_id:
+    weight = round((REDIALED if same else KNOWN_CALLER) * memory.confidence, 4)
+    own = next((each for each in candidates if each.holder.visitor_id == visitor_id), None)
+    if own is not None and own.confidence >= weight and own is candidates[0]:
         return tuple(candidates)
-    weight = (REDIALED if same else KNOWN_CALLER) * memory.confidence
-    left = 1 - weight if same else 1
     which = "this number" if same else "another number of the pool"
-    ranked = [
-        Candidate(
-            holder=memory.holder,
-            basis=Basis.CALLER_MEMORY,
-            confidence=round(weight, 4),
-            reason=f"This caller dialed {which} {_span(at_ms - memory.at_ms)} before, "
-            "and was taken for this visitor.",
-        )
+    recalled = Candidate(
+        holder=memory.holder,
+        basis=Basis.CALLER_MEMORY,
+        confidence=weight,
+        reason=f"This caller dialed {which} {_span(at_ms - memory.at_ms)} before, "
+        "and was taken for this visitor.",
+    )
+    left = 1 - weight if same else 1
+    others = [
+        replace(each, confidence=round(each.confidence * left, 4))
+        for each in candidates
+        if each is not own
     ]
-    for each in candidates:
-        if each.holder.visitor_id == visitor_id and each.confidence * left < weight:
-            continue
-        if each.holder.visitor_id == visitor_id:
-            del ranked[0]
-        ranked.append(replace(each, confidence=round(each.confidence * left, 4)))
-    return tuple(sorted(ranked, key=lambda each: -each.confidence))
+    theirs = own if own is not None and own.confidence >= weight else recalled
+    return tuple(sorted([theirs, *others], key=lambda each: -each.confidence))
 
 
 def _judge(holder: Holder, *, at_ms: int, window_ms: int, reshown: int) -> Candidate | None:

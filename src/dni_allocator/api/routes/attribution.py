@@ -4,11 +4,13 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import AwareDatetime
 
 from dni_allocator.api.auth import opens
+from dni_allocator.api.backend_schemas import AttributionBatchOut, AttributionRowBody
 from dni_allocator.api.context import ServicesDep
+from dni_allocator.api.rows import answered, body_of, rows_of
 from dni_allocator.api.schemas import AttributionOut, CandidateOut, PoolRefOut
 from dni_allocator.domain.attribution import Candidate
 from dni_allocator.domain.errors import NumberUnknown
@@ -64,6 +66,31 @@ async def read_attribution(
         # The same as for a number of nobody: the key learns nothing of other pools.
         raise NumberUnknown(NUMBER_UNKNOWN)
     return attribution_out(found)
+
+
+@router.post(
+    "/attribution/batch", summary="Who were they?", openapi_extra=body_of("AttributionRowBody")
+)
+async def read_attributions(
+    request: Request,
+    caller: Annotated[Caller, Depends(opens(Scope.ATTRIBUTION, within=True))],
+    services: ServicesDep,
+) -> AttributionBatchOut:
+    """Answer up to 1,000 calls in their order, to reconcile call records.
+
+    A bad row spoils none of the others. Changes nothing.
+    """
+
+    async def answer(row: AttributionRowBody) -> dict[str, object]:
+        found = await services.attribution.attribute(
+            dialed_number(row.number), at_ms=milliseconds(row.at), caller=row.caller
+        )
+        if not caller.reaches(found.pool.id):
+            raise NumberUnknown(NUMBER_UNKNOWN)
+        return {"attribution": attribution_out(found)}
+
+    results = await answered(rows_of(await request.body()), AttributionRowBody, answer)
+    return AttributionBatchOut.model_validate({"results": results})
 
 
 def attribution_out(found: Attribution) -> AttributionOut:

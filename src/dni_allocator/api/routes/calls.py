@@ -1,11 +1,14 @@
 """Calls: record, bring up to date, read, list."""
 
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime
 
+from dni_allocator.api import call_csv
 from dni_allocator.api.auth import opens
 from dni_allocator.api.call_schemas import (
     CallAttributionOut,
@@ -107,15 +110,33 @@ async def record_call(
     return call_out(started.call)
 
 
-@router.get("", summary="List calls")
+@router.get(
+    "",
+    summary="List calls",
+    response_model=CallPageOut,
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+)
 async def list_calls(
+    request: Request,
     wanted: FilterDep,
     services: ServicesDep,
     *,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     cursor: Annotated[str | None, Query(max_length=300)] = None,
-) -> CallPageOut:
-    """List calls, newest first, a page at a time."""
+    format: Annotated[  # noqa: A002 -- the name in the query
+        Literal["json", "csv"] | None, Query(description="Else as `Accept` says.")
+    ] = None,
+) -> CallPageOut | StreamingResponse:
+    """List calls, newest first, a page at a time; as CSV (`Accept: text/csv`) all of them."""
+    if format == "csv" or (format is None and _wants_csv(request.headers.get("accept", ""))):
+        every = services.calls.all(wanted)
+        # The first ones before the status is sent: a store that is away is a 503, not half a file.
+        first = await anext(every)
+        return StreamingResponse(
+            _as_csv(first, every),
+            media_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": 'attachment; filename="calls.csv"'},
+        )
     page = await services.calls.page(wanted, cursor=cursor, limit=limit)
     return CallPageOut(calls=[call_out(each) for each in page.calls], next_cursor=page.next_cursor)
 
@@ -145,6 +166,20 @@ async def edit_call(call_id: str, body: CallEdit, who: CallerDep, services: Serv
         ),
     )
     return call_out(call)
+
+
+def _wants_csv(accept: str) -> bool:
+    """Whether a client asks for CSV by name, and not for JSON."""
+    kinds = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
+    return "text/csv" in kinds and "application/json" not in kinds
+
+
+async def _as_csv(
+    first: Iterable[Call], others: AsyncIterator[Iterable[Call]]
+) -> AsyncIterator[str]:
+    yield call_csv.header() + call_csv.lines(first)
+    async for some in others:
+        yield call_csv.lines(some)
 
 
 def _must_reach(who: Caller, call_id: str) -> None:
