@@ -151,7 +151,7 @@ def test_every_key_is_in_the_table_of_keys() -> None:
     one = "<endpoint>"
     written = {
         *(text for text in astuple(PoolKeys.of(shard, "<pool>"))[2:] if isinstance(text, str)),
-        *(shard.events, shard.pools, shard.due, shard.cursors),
+        *(shard.events, shard.pools, shard.due, shard.cursors, shard.erasing),
         *(shard.forwarder_lock(one), shard.retries(one), shard.dead_letters(one)),
         *(shard.parked(one), shard.health(one), shard.attempts(one), shard.failures(one)),
         *(shard.history, shard.history_position, shard.history_lock),

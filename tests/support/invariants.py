@@ -17,7 +17,7 @@ _KNOWN_KEYS = re.compile(
     r"dni:(?:meta|admin-keys|audit|webhooks|forwarders|sites)"
     r"|dni:key:[\x21-\x7e]+"
     r"|dni:number:\+\d+"
-    r"|dni:\{s\d+\}:(?:events|pools|due|cursors|tally|calls)"
+    r"|dni:\{s\d+\}:(?:events|pools|due|cursors|tally|calls|erasing)"
     r"|dni:\{s\d+\}:(?:history-position|history-lock|history:pool_\w+:(?:[mh]:\d+|seen))"
     r"|dni:call:[0-9a-f]{32}"
     r"|dni:\{s\d+\}:fwd:whe_\w+:(?:lock|retries|dead|parked|health|attempts|failures)"
@@ -33,7 +33,7 @@ _KNOWN_KEYS = re.compile(
     rf"|{_POOL.replace('P<pool>', 'P<c>')}v:[A-Za-z0-9_.~-]+"
 )
 _NAMES_A_VISITOR = re.compile(
-    r":pool_\w+:(?:(?:v|past|limit|call|caller|leak):.+|suggested)$|:calls$|^dni:call:"
+    r":pool_\w+:(?:(?:v|past|limit|call|caller|leak):.+|suggested)$|:(?:calls|erasing)$|^dni:call:"
 )
 """Visitors, their networks, callers, calls, or what pages showed: nothing is kept for ever."""
 

@@ -12,6 +12,7 @@ from dni_allocator.services.audit import AuditLog
 from dni_allocator.services.calls import Calls
 from dni_allocator.services.deliveries import Deliveries
 from dni_allocator.services.endpoints import Endpoints
+from dni_allocator.services.erasure import Erasure
 from dni_allocator.services.event_feed import EventFeed
 from dni_allocator.services.explaining import Explainer
 from dni_allocator.services.health import Health
@@ -36,6 +37,7 @@ class Services:
     calls: Calls
     deliveries: Deliveries
     endpoints: Endpoints
+    erasure: Erasure
     event_feed: EventFeed
     health: Health
     history: History

@@ -35,6 +35,7 @@ _TAGS = [
     {"name": "webhooks", "description": "Where events go."},
     {"name": "keys", "description": "Secret keys: scopes, pools, rotation."},
     {"name": "events", "description": "Events for those who fetch them."},
+    {"name": "visitors", "description": "Erase them."},
     {"name": "operations", "description": "For orchestrators."},
 ]
 

@@ -27,6 +27,7 @@ from dni_allocator.api.routes import (
     pools,
     sites,
     tag,
+    visitors,
     webhooks,
 )
 from dni_allocator.domain.errors import BodyTooLarge
@@ -50,6 +51,7 @@ ROUTES = (
     keys,
     audit,
     tag,
+    visitors,
 )
 
 

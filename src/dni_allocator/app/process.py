@@ -140,6 +140,7 @@ class App:
         tasks = [asyncio.create_task(self._keep_preparing(stop))]
         if self._options.sweeper:
             tasks.append(asyncio.create_task(self.sweeper().run(stop)))
+            tasks.append(asyncio.create_task(self.services.erasure.run(stop)))
             tasks.append(asyncio.create_task(self.historian().run(stop)))
         if self._options.forwarder:
             tasks.append(asyncio.create_task(self._forward(stop)))

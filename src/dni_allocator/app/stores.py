@@ -8,6 +8,7 @@ from dni_allocator.store.calls import CallStore
 from dni_allocator.store.connection import Connection
 from dni_allocator.store.directory import Directory
 from dni_allocator.store.endpoints import Endpoints
+from dni_allocator.store.erasing import Scan
 from dni_allocator.store.event_log import EventLog
 from dni_allocator.store.history import HistoryStore
 from dni_allocator.store.leases import LeaseStore
@@ -28,6 +29,7 @@ class Stores:
     """
 
     pipelined: Execute
+    scan: Scan
     execute: Execute
     hot: Shards
     bulk: Shards
@@ -52,6 +54,7 @@ class Stores:
         bulk = Shards(execute, shards, clock)
         return cls(
             pipelined=connection.pipelined,
+            scan=connection.scan,
             execute=execute,
             hot=hot,
             bulk=bulk,

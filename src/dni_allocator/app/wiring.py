@@ -13,6 +13,7 @@ from dni_allocator.services.callers import Callers
 from dni_allocator.services.calls import Calls
 from dni_allocator.services.deliveries import Deliveries
 from dni_allocator.services.endpoints import Endpoints
+from dni_allocator.services.erasure import Erasure
 from dni_allocator.services.event_feed import EventFeed
 from dni_allocator.services.explaining import Explainer
 from dni_allocator.services.health import Health
@@ -27,6 +28,7 @@ from dni_allocator.services.sites import Sites
 from dni_allocator.services.suggestions import Suggestions
 from dni_allocator.settings import Settings
 from dni_allocator.store.audit import AuditStore
+from dni_allocator.store.erasing import ErasureStore
 from dni_allocator.store.explaining import Explaining
 from dni_allocator.store.secrets import SecretStore
 from dni_allocator.store.shelves import ShelfStore
@@ -81,6 +83,12 @@ def build_services(stores: Stores, *, settings: Settings, transport: HttpTranspo
             dialects=DIALECTS,
         ),
         endpoints=Endpoints(stores.endpoints()),
+        erasure=Erasure(
+            store=ErasureStore(stores.bulk, scan=stores.scan),
+            pools=pools,
+            endpoints=stores.endpoints(),
+            clock=clock,
+        ),
         event_feed=EventFeed(logs),
         health=Health(stores.pipelined),
         history=History(store=stores.history(), pools=pools),

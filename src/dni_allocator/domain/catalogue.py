@@ -189,6 +189,13 @@ _KINDS: Final = (
         },
     ),
     Kind(
+        type="visitor.erased",
+        version=1,
+        summary="Erase what you have of this visitor, and what still comes of before.",
+        data={"visitor_id": _required("Whom to erase.")},
+        example={"t": "visitor.erased", "w": "1795423137176", "v": "visitor-1"},
+    ),
+    Kind(
         type="endpoint.disabled",
         version=1,
         summary="A webhook endpoint gets no more events: tell the other endpoints, and a person.",

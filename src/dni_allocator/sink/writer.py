@@ -14,6 +14,7 @@ from typing import Final
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from dni_allocator.sink.erasing import erase
 from dni_allocator.sink.projections import project
 from dni_allocator.sink.tables import Received, write
 
@@ -74,6 +75,7 @@ class Writer:
                 received = [event for events, _, _ in group for event in events]
                 write(connection, received)
                 project(connection, received)
+                erase(connection, received)
         except SQLAlchemyError as error:
             failure = error
         # One call into the loop for the whole group.

@@ -5,7 +5,7 @@ which raises `StoreUnavailable` for every way a server can be out of reach, and 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
@@ -82,6 +82,18 @@ class Connection:
             raise StoreUnavailable(message) from error
         except ResponseError as error:
             raise refusal(str(error)) from error
+        except (RedisError, OSError, TimeoutError) as error:
+            message = f"The store does not answer ({type(error).__name__})."
+            raise StoreUnavailable(message) from error
+
+    async def scan(self, pattern: str) -> AsyncIterator[str]:
+        """All keys that match, on every node; some perhaps twice. O(keys), in bounded parts.
+
+        Raises `StoreUnavailable`.
+        """
+        try:
+            async for name in self._client.scan_iter(match=pattern, count=2_000):
+                yield name.decode()
         except (RedisError, OSError, TimeoutError) as error:
             message = f"The store does not answer ({type(error).__name__})."
             raise StoreUnavailable(message) from error

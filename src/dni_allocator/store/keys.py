@@ -55,6 +55,11 @@ class ShardKeys:
         return f"{self.tag}:calls"
 
     @property
+    def erasing(self) -> str:
+        """HASH visitor -> since when they are being erased, ms; with a TTL."""
+        return f"{self.tag}:erasing"
+
+    @property
     def cursors(self) -> str:
         """HASH webhook endpoint id -> last entry it is done with; `~` before it: suspended."""
         return f"{self.tag}:cursors"
