@@ -20,6 +20,7 @@ from tests.support.service import SHOP, Json, Service, Site
 
 ONE, TWO, THREE, FOUR = fictional(4)
 SHARED = "+18005550100"
+CALLER = "+14155550177"
 ANN = "Ann-0123456789abcdefABCD"
 TOLD: dict[str, Any] = {
     "url": "https://shop.example/?email=private",
@@ -63,9 +64,17 @@ async def a_history(service: Service) -> tuple[Site, Site]:
     """Ann everywhere: live, ended, overwritten, returned, shared, detached, rate limited."""
     first = await service.pool(ONE, TWO, visitor_rate=100, overflow_numbers=[SHARED])
     second = await service.pool(THREE, FOUR)
-    await first.number(ANN, **TOLD)
-    await second.number(ANN, **TOLD)
+    hers = await first.number(ANN, **TOLD), await second.number(ANN, **TOLD)
+    for number in hers:
+        started = {"number": number, "caller": CALLER}
+        call = (await service.admin("POST", "/calls", started)).json()
+        assert call["attribution"]["visitor_id"] == ANN
+        await service.admin(
+            "PATCH", f"/calls/{call['id']}", {"recording_url": "https://private.example/1"}
+        )
+    # Past the hold of a called number, which the sweeper ends.
     service.clock.advance(seconds=400)
+    await service.app.sweeper().sweep_once()
     # Others take her numbers over, so that she is in their histories.
     for visitor in ("bob", "cyd"):
         await first.number(visitor)
@@ -81,17 +90,31 @@ async def a_history(service: Service) -> tuple[Site, Site]:
 async def test_nothing_names_an_erased_visitor(service: Service) -> None:
     """No key, no value, no kept event; only the event that tells others."""
     first, second = await a_history(service)
-    assert len(mentions(service, ANN, "private")) > 5
+    assert len(mentions(service, ANN, "private")) > 8
 
     counted = await erase(service)
 
-    assert mentions(service, ANN, "private") == []
+    assert mentions(service, ANN, "private", CALLER) == []
     assert counted["leases_ended"] == 2
     assert counted["copies_left"] == 0
     assert await first.heartbeat(ANN, "p3") == {"gone": True}
     for number in (ONE, TWO, THREE, FOUR, SHARED):
         assert (await service.attribution(number))["visitor_id"] != ANN
     assert await second.number("dan") == FOUR
+
+
+async def test_a_call_stays_as_a_fact(service: Service) -> None:
+    """That it was made is counted and billed; who it was is gone, and nobody is remembered."""
+    first, _ = await a_history(service)
+
+    await erase(service)
+
+    calls = (await service.admin("GET", f"/calls?pool_id={first.pool_id}")).json()["calls"]
+    assert [each["caller"] for each in calls] == [None]
+    assert calls[0]["attribution"]["visitor_id"] is None
+    assert calls[0]["attribution"]["candidates"] == []
+    again = await service.admin("POST", "/calls", {"number": calls[0]["number"], "caller": CALLER})
+    assert again.json()["first_time_caller"] is True
 
 
 async def test_others_are_left_alone(service: Service) -> None:

@@ -80,6 +80,22 @@ async def test_history_erase(rig: Rig) -> None:
     assert 0 < int(str(await rig.execute("PTTL", history))) <= WINDOW_MS
 
 
+async def test_caller_erase(rig: Rig) -> None:
+    """Only the memories that name her; a caller of whom nothing is left is forgotten."""
+    prefix = rig.shards.pool("pool_a").callers
+    theirs = ["1\t1.0\tann\t+1\t1\t1\t", "1\t0\t", "1\t1.0\tbob\t+1\t1\t2\t"]
+    await rig.execute("HSET", prefix + "one", "+1", theirs[0], "+2", theirs[1], "+3", theirs[2])
+    await rig.execute("HSET", prefix + "two", "+1", theirs[0])
+
+    rows = ["one", "two", "none"]
+    assert await call(rig, "caller_erase", callers=prefix, rest=rows) == ["OK", "2"]
+    assert await call(rig, "caller_erase", callers=prefix, rest=rows) == ["OK", "0"]
+
+    assert await rig.execute("HLEN", prefix + "one") == 2
+    assert await rig.execute("EXISTS", prefix + "two") == 0
+    await rig.execute("DEL", prefix + "one")
+
+
 async def _add(rig: Rig, **fields: str) -> str:
     pairs = [text for pair in fields.items() for text in pair]
     reply = await rig.execute("XADD", SHARD.events, "*", *pairs)

@@ -154,6 +154,26 @@ class Rule:
         )
 
 
+def without_visitor(call: Call, visitor_id: str) -> Call:
+    """The call without one visitor: of the best candidate nothing stays but that there was a call.
+
+    Then its caller is that person too, and what they said. `call` itself if it does not name them.
+    """
+    claims = tuple(claim for claim in call.claims if claim.visitor_id != visitor_id)
+    if call.visitor_id != visitor_id:
+        return call if len(claims) == len(call.claims) else replace(call, claims=claims)
+    return replace(
+        call,
+        caller=None,
+        visitor_id="",
+        url="",
+        referrer="",
+        fields={},
+        claims=claims,
+        recording_url="",
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFilter:
     """Which calls to list; None: all. `until_ms` is excluded."""

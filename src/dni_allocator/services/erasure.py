@@ -54,6 +54,8 @@ class Erasure:
                 for each in await asyncio.gather(*(self._from(one, visitor_id) for one in part)):
                     done += each
         done += await self._store.from_histories(visitor_id)
+        done += await self._store.from_callers(visitor_id)
+        done += await self._store.from_calls(visitor_id)
         endpoint_ids = [endpoint.id for endpoint in await self._endpoints.all()]
         done += await self._store.from_outboxes(visitor_id, endpoint_ids)
         await self._store.end(visitor_id)

@@ -3,15 +3,20 @@
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from dni_allocator.domain.call import pool_of_call, without_visitor
+from dni_allocator.domain.errors import StoreUnavailable
 from dni_allocator.domain.pool import LONGEST_WINDOW_S, Pool
+from dni_allocator.store.calls import CallStore, Hold
 from dni_allocator.store.keys import ShardKeys, shard_of
 from dni_allocator.store.policies import packed_policy
-from dni_allocator.store.replies import mapping
-from dni_allocator.store.scripts import Reply, load
+from dni_allocator.store.replies import count, mapping, scored, text
+from dni_allocator.store.scripts import Reply, Script, load
 from dni_allocator.store.shards import Shards
 
 _VISITOR = load("visitor_erase")
 _HISTORY = load("history_erase")
+_CALLERS = load("caller_erase")
+_PREFIX_OF = {"history_erase": "past", "caller_erase": "callers"}
 _OUTBOX = load("outbox_erase")
 _PARKED = load("parked_erase")
 _BEGIN = load("erasure_begin")
@@ -115,28 +120,81 @@ class ErasureStore:
     async def from_histories(self, visitor_id: str) -> Erased:
         """Erase a visitor from the histories of all numbers, of detached ones too.
 
-        Looks through all keys once: histories outlive their numbers, and nothing lists them.
+        Looks through all keys: histories outlive their numbers, and nothing lists them.
         """
-        done = Erased()
+        return await self._by_prefix("past", _HISTORY, visitor_id)
+
+    async def from_callers(self, visitor_id: str) -> Erased:
+        """Erase a visitor from what is remembered of callers. Looks through all keys."""
+        return await self._by_prefix("caller", _CALLERS, visitor_id)
+
+    async def from_calls(self, visitor_id: str) -> Erased:
+        """Erase a visitor, and who called for them, from calls. Looks at each call that is kept."""
+        done = 0
+        calls = CallStore(self._shards, retention_ms=0, memory_ms=0)
+        for shard in self._shards.all():
+            cursor = "0"
+            while True:
+                reply = await self._shards.execute("ZSCAN", shard.calls, cursor, "COUNT", _AT_ONCE)
+                if not isinstance(reply, (list, tuple)):
+                    message = "The store answered a scan with something else."
+                    raise StoreUnavailable(message)
+                for call_id in await self._naming(
+                    [each for each, _ in scored(reply[1])], visitor_id
+                ):
+                    done += await self._from_call(calls, call_id, visitor_id)
+                cursor = str(count(reply[0]))
+                if cursor == "0":
+                    break
+        return Erased(holders=done)
+
+    async def _naming(self, call_ids: Sequence[str], visitor_id: str) -> list[str]:
+        """Those of some calls of one shard whose text has this id anywhere."""
+        if not call_ids:
+            return []
+        names = [self._shards.pool(pool_of_call(each) or "").call + each for each in call_ids]
+        reply = await self._shards.execute("MGET", *names)
+        documents = reply if isinstance(reply, list) else []
+        return [
+            call_id
+            for call_id, document in zip(call_ids, documents, strict=True)
+            if document is not None and visitor_id in text(document)
+        ]
+
+    async def _from_call(self, calls: CallStore, call_id: str, visitor_id: str) -> int:
+        pool_id = pool_of_call(call_id)
+        while pool_id is not None:
+            recorded = await calls.read(pool_id, call_id)
+            if recorded is None:
+                return 0
+            blank = without_visitor(recorded.call, visitor_id)
+            if blank is recorded.call:
+                return 0
+            hold = Hold(fence="", until_ms=0, note="")
+            if await calls.edit(recorded, blank, events=(), hold=hold):
+                return 1
+        return 0
+
+    async def _by_prefix(self, kind: str, script: Script, visitor_id: str) -> Erased:
+        """Run a script over all keys `…:<kind>:<name>`, some names of one pool at a time."""
+        done = 0
         for shard in self._shards.all():
             waiting: dict[str, set[str]] = {}
-            # The braces of the hash tag mean nothing in a pattern.
-            async for name in self._scan(f"{shard.tag}:*:past:*"):
-                prefix, mark, number = name.rpartition(":past:")
-                prefix += mark
-                some = waiting.setdefault(prefix, set())
-                some.add(number)
-                if len(some) == _AT_ONCE:
-                    done += await self._from_some(prefix, waiting.pop(prefix), visitor_id)
-            for prefix, some in waiting.items():
-                done += await self._from_some(prefix, some, visitor_id)
-        return done
 
-    async def _from_some(self, prefix: str, numbers: Iterable[str], visitor_id: str) -> Erased:
-        reply = await _HISTORY.run(
-            self._shards.execute, {"past": prefix, "visitor_id": visitor_id}, list(numbers)
-        )
-        return Erased(holders=int(reply[1]))
+            async def some(prefix: str, names: Iterable[str]) -> int:
+                prefixes = {_PREFIX_OF[script.name]: prefix, "visitor_id": visitor_id}
+                reply = await script.run(self._shards.execute, prefixes, list(names))
+                return int(reply[1])
+
+            async for name in self._scan(f"{shard.tag}:*:{kind}:*"):
+                prefix, mark, rest = name.rpartition(f":{kind}:")
+                names = waiting.setdefault(prefix + mark, set())
+                names.add(rest)
+                if len(names) == _AT_ONCE:
+                    done += await some(prefix + mark, waiting.pop(prefix + mark))
+            for prefix, names in waiting.items():
+                done += await some(prefix, names)
+        return Erased(holders=done)
 
     async def from_outboxes(self, visitor_id: str, endpoint_ids: Sequence[str]) -> Erased:
         """Erase events that all have taken, and dead letters; count the others."""

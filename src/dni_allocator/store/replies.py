@@ -28,9 +28,9 @@ def mapping(value: object) -> dict[str, str]:
 
 
 def scored(value: object) -> list[tuple[str, float]]:
-    """A WITHSCORES reply, flat (RESP2) or pairs (RESP3), in its order."""
+    """A WITHSCORES or ZSCAN reply, flat or as pairs, in its order."""
     pairs = value if isinstance(value, list) else []
-    if pairs and not isinstance(pairs[0], list):
+    if pairs and not isinstance(pairs[0], (list, tuple)):
         pairs = [pairs[at : at + 2] for at in range(0, len(pairs), 2)]
     return [
         (text(name), score if isinstance(score, float) else float(text(score)))
