@@ -16,7 +16,7 @@ LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3
 	pyproject.toml --group build --extra postgresql --extra otel
 
 .PHONY: help run test check check-format check-lint check-types check-imports check-openapi \
-	check-tag openapi format parts bench chaos lock clean
+	check-tag openapi format parts bench load chaos lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -63,9 +63,12 @@ parts: $(VENV)/.ready-dev ## Install Chromium, Firefox and PostgreSQL for the te
 bench: $(VENV)/.ready-load ## Measure against peers and budgets; ARGS=--short for a rough minute
 	$(BIN)/python -m loadtests.bench $(ARGS)
 
+load: $(VENV)/.ready-load ## Rehearse peak traffic; ARGS="--shape tv-spot --rate 100"
+	$(BIN)/python -m loadtests.rehearsal $(ARGS)
+
 lock: $(VENV)/.ready-dev ## Pin the dependencies anew; UPGRADE=--upgrade for the newest
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(LOCK) --output-file requirements.lock
-	UV_CUSTOM_COMPILE_COMMAND="make lock" $(LOCK) --group dev \
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(LOCK) --group dev --extra loadtests \
 		--constraint requirements.lock --output-file requirements-dev.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(LOCK) --extra loadtests \
 		--constraint requirements-dev.lock --output-file requirements-load.lock

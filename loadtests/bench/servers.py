@@ -44,12 +44,12 @@ def peer(name: str) -> Iterator[Server]:
 
 
 @contextmanager
-def service(redis_url: str, *, alone: bool = True) -> Iterator[Server]:
+def service(redis_url: str, *, alone: bool = True, port: int = 0) -> Iterator[Server]:
     """Our service, one process, without the forwarder; started as operators start it.
 
-    `alone`: it gets the measured core; several of them share all cores instead.
+    `alone`: it gets the measured core; several of them share all cores instead. `port` 0: any.
     """
-    port = free_port()
+    port = port or free_port()
     environment = {**settings(redis_url), "DNI_HOST": "127.0.0.1", "DNI_PORT": str(port)}
     command = [sys.executable, "-m", "dni_allocator", "serve", "--no-forwarder"]
     with _started(command, environment, alone=alone) as process:
