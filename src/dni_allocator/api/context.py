@@ -23,6 +23,7 @@ from dni_allocator.services.quarantine import Quarantine
 from dni_allocator.services.secret_keys import SecretKeys
 from dni_allocator.services.site_records import SiteRecords
 from dni_allocator.services.sites import Sites
+from dni_allocator.services.sizing import SizingService
 from dni_allocator.services.suggestions import Suggestions
 
 
@@ -48,6 +49,7 @@ class Services:
     sites: Sites
     site_records: SiteRecords
     explainer: Explainer
+    sizing: SizingService
     suggestions: Suggestions
 
 

@@ -25,6 +25,7 @@ from dni_allocator.services.secret_keys import SecretKeys
 from dni_allocator.services.shelving import Shelving
 from dni_allocator.services.site_records import SiteRecords
 from dni_allocator.services.sites import Sites
+from dni_allocator.services.sizing import SizingService
 from dni_allocator.services.suggestions import Suggestions
 from dni_allocator.settings import Settings
 from dni_allocator.store.audit import AuditStore
@@ -63,6 +64,8 @@ def build_services(stores: Stores, *, settings: Settings, transport: HttpTranspo
         leases=stores.leases,
         callers=Callers(stores.calls, key=None if key is None else key.get_secret_value()),
     )
+    history = History(store=stores.history(), pools=pools)
+    pool_services = Pools(pools=pools, directory=directory, shelving=shelving, clock=clock)
     return Services(
         access=Access(SecretStore(stores.pipelined), clock=clock),
         allocation=Allocation(
@@ -91,9 +94,9 @@ def build_services(stores: Stores, *, settings: Settings, transport: HttpTranspo
         ),
         event_feed=EventFeed(logs),
         health=Health(stores.pipelined),
-        history=History(store=stores.history(), pools=pools),
+        history=history,
         inventory=Inventory(pools=pools, directory=directory),
-        pools=Pools(pools=pools, directory=directory, shelving=shelving, clock=clock),
+        pools=pool_services,
         quarantine=Quarantine(pools=pools, shelves=shelves),
         secret_keys=SecretKeys(secrets=SecretStore(stores.execute), pools=pools, clock=clock),
         sites=sites,
@@ -101,5 +104,6 @@ def build_services(stores: Stores, *, settings: Settings, transport: HttpTranspo
             sites=SiteStore(stores.execute), pools=pools, directory=directory, clock=clock
         ),
         explainer=Explainer(store=Explaining(stores.bulk), shelving=shelving),
+        sizing=SizingService(pools=pool_services, history=history),
         suggestions=suggestions,
     )

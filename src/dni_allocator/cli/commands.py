@@ -96,6 +96,61 @@ def openapi(
 
 
 @app.command()
+def size(
+    *,
+    pool: Annotated[
+        str | None, typer.Option(help="Measure this pool; what is typed takes its place.")
+    ] = None,
+    per_hour: Annotated[
+        float | None, typer.Option(help="Visitors who want a number, in the busiest hour.")
+    ] = None,
+    peak_minute: Annotated[
+        float | None, typer.Option(help="Of them, in the busiest minute.")
+    ] = None,
+    hold: Annotated[float | None, typer.Option(help="Seconds a number is locked.")] = None,
+    time_on_site: Annotated[
+        float | None, typer.Option(help="Seconds, in the place of --hold.")
+    ] = None,
+    lock: Annotated[
+        float | None, typer.Option(help="Closed-browser delay, seconds.  [usual: 30]")
+    ] = None,
+    idle_limit: Annotated[
+        float | None, typer.Option(help="Lock after a lost beacon, seconds.  [usual: 300]")
+    ] = None,
+    lost_beacons: Annotated[
+        float | None, typer.Option(help="Share of visits whose end is only told by silence.")
+    ] = None,
+    numbers: Annotated[int | None, typer.Option(help="The present size.")] = None,
+    selection: Annotated[
+        str | None, typer.Option(help="least_recently_released or random.")
+    ] = None,
+    turned_away: Annotated[
+        float, typer.Option(help="Wanted: at most this share without a number.")
+    ] = 0.01,
+    reuse_gap: Annotated[
+        float | None, typer.Option(help="Wanted: seconds before somebody else sees a number.")
+    ] = None,
+    price: Annotated[
+        float | None, typer.Option(help="Of a number a month, in any currency.")
+    ] = None,
+    days: Annotated[int, typer.Option(help="How far to look back in the pool.")] = 7,
+    as_json: Annotated[bool, typer.Option("--json", help="As GET /sizing answers.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Draw it: a file .svg or .png.")] = None,
+) -> None:
+    """Say how many numbers a pool needs, and what its size gives."""
+    from dni_allocator.cli.sizing import run_size
+
+    figures: dict[str, object] = {
+        "arrivals_per_hour": per_hour, "peak_minute": peak_minute, "hold_s": hold,
+        "time_on_site_s": time_on_site, "closed_browser_delay_s": lock,
+        "idle_limit_s": idle_limit, "lost_beacons": lost_beacons, "numbers": numbers,
+        "selection": selection, "turned_away": turned_away, "reuse_gap_s": reuse_gap,
+        "price_per_month": price, "days": days,
+    }  # fmt: skip
+    run_size(figures, pool_id=pool, as_json=as_json, plot=plot)
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     from dni_allocator import __version__

@@ -7,6 +7,7 @@ of the tag pay nothing for them; what has no event is sampled. Knows nothing of 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from dni_allocator.domain.errors import StoreUnavailable
 from dni_allocator.domain.history import HOUR_MS, Bucket, Change, Resolution, Tally
 from dni_allocator.store.keys import ShardKeys
 from dni_allocator.store.replies import count, mapping, text, texts
@@ -114,7 +115,9 @@ class HistoryStore:
         if given:
             return int(given)
         reply = await self._shards.execute("TIME")
-        seconds, micros = reply if isinstance(reply, list) else (0, 0)
+        if not isinstance(reply, (list, tuple)):  # redis-py makes a tuple of it
+            raise StoreUnavailable("The store did not tell the time.")
+        seconds, micros = reply
         return count(seconds) * 1000 + count(micros) // 1000
 
     async def buckets(
