@@ -16,7 +16,7 @@ LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3
 	pyproject.toml --group build --extra postgresql --extra otel
 
 .PHONY: help run test check check-format check-lint check-types check-imports check-openapi \
-	check-tag openapi format parts bench load chaos lock clean
+	check-tag openapi format parts bench bench-tag load chaos lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -65,6 +65,9 @@ bench: $(VENV)/.ready-load ## Measure against peers and budgets; ARGS=--short fo
 
 load: $(VENV)/.ready-load ## Rehearse peak traffic; ARGS="--shape tv-spot --rate 100"
 	$(BIN)/python -m loadtests.rehearsal $(ARGS)
+
+bench-tag: $(VENV)/.ready-dev parts ## Measure what the tag costs a page of 5,000 elements
+	$(BIN)/python -m tests.support.tagcost $(ARGS)
 
 lock: $(VENV)/.ready-dev ## Pin the dependencies anew; UPGRADE=--upgrade for the newest
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(LOCK) --output-file requirements.lock

@@ -71,6 +71,7 @@ class Reply:
     body: object = None
     status: int = 200
     raw: bytes | None = None
+    retry_after: int | None = None
 
 
 Answer = Callable[[Call], Reply | None]
@@ -179,7 +180,7 @@ class Standin:
         return (
             f'<script async src="{self.service}/tag/{bundle.load().version}.js" '
             f'integrity="{integrity}" crossorigin="anonymous" '
-            f'data-config="{escape(bundle.settings(self.config(TAG_KEY)))}"></script>'
+            f'data-config="{escape(bundle.settings(self.config(TAG_KEY), pinned=True))}"></script>'
         )
 
     def config(self, key: str) -> bundle.TagConfig:
@@ -241,17 +242,25 @@ def _handler(standin: Standin) -> type[BaseHTTPRequestHandler]:
             )
             reply = standin.answer(call)
             body = reply.raw if reply.raw is not None else json.dumps(reply.body).encode()
-            self._send(reply.status, "application/json", body if reply.status != 204 else b"")
+            headers = {} if reply.retry_after is None else {"Retry-After": str(reply.retry_after)}
+            self._send(
+                reply.status, "application/json", body if reply.status != 204 else b"", headers
+            )
 
         def do_OPTIONS(self) -> None:
             standin.calls.append(Call(self.command, self.path, "", b""))
             self._send(403, "text/plain", b"")
 
-        def _send(self, status: int, content_type: str, body: bytes) -> None:
+        def _send(
+            self, status: int, content_type: str, body: bytes, more: dict[str, str] | None = None
+        ) -> None:
             self.send_response(status)
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Access-Control-Allow-Origin", "*")
+            self.send_header("Access-Control-Expose-Headers", "Retry-After")
+            for name, value in (more or {}).items():
+                self.send_header(name, value)
             self.send_header("Cross-Origin-Resource-Policy", "cross-origin")
             self.end_headers()
             self.wfile.write(body)

@@ -233,7 +233,8 @@ async def test_answer_to_the_page_that_was_left_is_void(visit: Visit) -> None:
     await page.evaluate("url => fetch(url)", f"{visit.standin.service}/tag.js?key=")
 
     assert await visit.text() == "602-555-0145"
-    assert [call.path for call in visit.standin.calls] == ["/assign", "/close", "/assign"]
+    # A beacon and a request are two connections: either may be heard first.
+    assert sorted(call.path for call in visit.standin.calls) == ["/assign", "/assign", "/close"]
 
 
 async def test_destination_that_appears_later_is_asked_for_with_the_others(visit: Visit) -> None:

@@ -83,6 +83,39 @@ async def test_refused_rate_is_an_answer_and_is_not_hammered(visit: Visit) -> No
     await visit.shows("602-555-0123")
 
 
+@pytest.mark.parametrize("status", [429, 503])
+async def test_service_says_how_long_to_be_quiet(visit: Visit, status: int) -> None:
+    """`Retry-After` holds, also where the tag alone would ask sooner."""
+    await visit.context.clock.install()
+    busy = Reply({"heartbeat_s": None, "numbers": []}, status=status, retry_after=200)
+    visit.standin.answers["/assign"] = in_turn(always(busy), assigned(POOL))
+    await visit.open(NUMBER)
+    await visit.heard("/assign", times=1)
+    await visit.pass_time_until(lambda: True, step_ms=1)
+
+    await visit.page.clock.run_for(190_000)
+    assert len(visit.standin.heard("/assign")) == 1
+    await visit.pass_time_until(lambda: len(visit.standin.heard("/assign")) == 2)
+
+    await visit.shows("602-555-0123")
+
+
+async def test_quiet_does_not_keep_a_number_beyond_its_lease(visit: Visit) -> None:
+    """The tag may be told to wait for long: when the lease ends the destination is back."""
+    await visit.context.clock.install()
+    await visit.open(NUMBER)
+    await visit.shows("602-555-0123")
+    visit.standin.answers["/assign"] = always(Reply(status=503, retry_after=3000))
+
+    await visit.page.evaluate('dni("set", {late: 1})')
+    await visit.heard("/assign", times=2)
+    await visit.pass_time_until(lambda: True, step_ms=1)
+    await visit.page.clock.run_for(310_000)
+
+    await visit.shows("602-555-0100")
+    assert len(visit.standin.heard("/assign")) == 2
+
+
 async def test_heartbeat_sets_the_pace_of_the_next(visit: Visit) -> None:
     """A lease is short until the first heartbeat, which says how often from then on."""
     await visit.context.clock.install()

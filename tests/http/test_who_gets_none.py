@@ -40,6 +40,7 @@ def _assert_limited(answer: httpx.Response, *, retry_after: int, number: str = S
     assert_problem(answer, 429, "rate-limited")
     assert answer.headers["retry-after"] == str(retry_after)
     assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["access-control-expose-headers"] == "retry-after"
     (row,) = shown(answer)
     assert (row.number, row.reason, row.lease_id) == (number, "rate_limited", None)
 

@@ -8,7 +8,6 @@ source, into an ignored folder; node comes from PATH, else from the `nodejs-whee
 The service needs neither: the bundles are committed.
 """
 
-import base64
 import hashlib
 import importlib.util
 import shutil
@@ -67,7 +66,6 @@ def build(folder: Path) -> None:
     """Write the bundles of the source as it is into `folder`.
 
     The same source gives the same bytes on every machine. Installs the tools on the first call.
-    The second file comes first: the tag has its hash inside.
 
     Raises:
         NodeMissingError: there is no node.
@@ -76,12 +74,10 @@ def build(folder: Path) -> None:
     node, npm = find_node()
     install(npm, TAG)
     _bundle(node, "src/more/main.js", folder / MORE)
-    digest = hashlib.sha256((folder / MORE).read_bytes()).digest()
-    more = f"sha256-{base64.b64encode(digest).decode('ascii')}"
-    _bundle(node, "src/main.js", folder / TAG_FILE, f'--define:MORE="{more}"')
+    _bundle(node, "src/main.js", folder / TAG_FILE)
 
 
-def _bundle(node: Path, source: str, target: Path, *defines: str) -> None:
+def _bundle(node: Path, source: str, target: Path) -> None:
     bundled = subprocess.run(
         [
             str(node),
@@ -93,10 +89,9 @@ def _bundle(node: Path, source: str, target: Path, *defines: str) -> None:
             "--target=es2021",
             "--charset=ascii",
             "--log-level=warning",
-            "--mangle-props=^(is|on)[A-Z]",
+            "--mangle-props=^(is|on)[A-Z]|^(start|end|digits)$",
             "--reserve-props=^(isConnected|isIntersecting)$",
             f'--define:VERSION="{__version__}"',
-            *defines,
         ],
         cwd=TAG,
         check=True,
@@ -107,7 +102,7 @@ def _bundle(node: Path, source: str, target: Path, *defines: str) -> None:
         str(node),
         str(_MODULES / "terser" / "bin" / "terser"),
         "--compress",
-        "passes=4,ecma=2021,unsafe_arrows,unsafe_methods,pure_getters,inline=3,keep_fargs=false,booleans_as_integers",
+        "passes=4,ecma=2021,unsafe_arrows,unsafe_methods,pure_getters,inline=3,keep_fargs=false,hoist_funs,booleans_as_integers",
         "--mangle",
         "--format",
         f'ascii_only,ecma=2021,preamble="/*! dni_allocator tag {__version__} | Apache-2.0 */"',

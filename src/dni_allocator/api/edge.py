@@ -319,6 +319,8 @@ def _problem_headers(more: dict[str, str]) -> Headers:
         (b"content-type", PROBLEM_JSON.encode()),
         (b"cache-control", b"no-store"),
         (b"access-control-allow-origin", b"*"),
+        # Else a browser keeps it from the tag.
+        (b"access-control-expose-headers", b"retry-after"),
         *((name.lower().encode(), value.encode()) for name, value in more.items()),
     ]
 

@@ -56,7 +56,7 @@ def snippets(config: TagConfig) -> IntegrationOut:
         pinned_html=(
             f'<script async src="{escape(config.origin)}/tag/{tag.version}.js" '
             f'integrity="{tag.integrity}" crossorigin="anonymous" '
-            f'data-config="{escape(settings(config))}"></script>'
+            f'data-config="{escape(settings(config, pinned=True))}"></script>'
         ),
         tag_manager=html,
         wordpress=_WORDPRESS % {"url": url},

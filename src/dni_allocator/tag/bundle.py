@@ -101,7 +101,7 @@ def load() -> Bundle:
 
 @cache
 def load_more() -> Bundle:
-    """Read the second file, which the tag loads where it is needed, by the hash it has inside."""
+    """Read the second file, which the tag loads where it is needed."""
     return _read(_MORE)
 
 
@@ -111,11 +111,12 @@ def _read(name: str) -> Bundle:
     return Bundle(body=body, version=__version__, integrity=f"sha384-{digest}")
 
 
-def settings(config: TagConfig) -> str:
+def settings(config: TagConfig, *, pinned: bool = False) -> str:
     """A pool's settings as the tag reads them: JSON, fit for a script and for an attribute.
 
-    No value can end a statement or a script element around it: `<` and everything outside ASCII
-    (U+2028 and U+2029 among it) are escaped.
+    With `pinned` the hash of the second file is among them: a page that checks the tag checks that
+    file, too. No value can end a statement or a script element around it: `<` and everything
+    outside ASCII (U+2028 and U+2029 among it) are escaped.
     """
     record: dict[str, object] = {
         "key": config.key,
@@ -131,6 +132,8 @@ def settings(config: TagConfig) -> str:
         record["fields"] = [
             [each.name, each.source, each.key, each.touch] for each in config.fields
         ]
+    if pinned:
+        record["pin"] = load_more().integrity
     return json.dumps(record, separators=(",", ":")).replace("<", "\\u003c")
 
 

@@ -14,14 +14,17 @@ import { guard } from "./guard.js";
  *   snippet)
  */
 export function claim(config) {
-  let dni = window.dni;
-  if (!dni || !dni.tags) {
+  let { dni } = window;
+  if (!dni?.tags) {
+    const { q = [] } = dni || {};
+    /** @type {Array<(call: any[]) => void>} */
+    const tags = [];
     dni = window.dni = Object.assign(
       (/** @type {any[]} */ ...call) => {
-        if (!dni.tags.length || !/^(nu|sw)/.test(call[0])) dni.q.push(call);
-        dni.tags.forEach((/** @type {(call: any[]) => void} */ tag) => tag(call));
+        if (!tags[0] || !/^(nu|sw)/.test(call[0])) q.push(call);
+        tags.forEach((tag) => tag(call));
       },
-      { q: [...((dni && dni.q) || [])], tags: [], keys: {} },
+      { q, tags, keys: {} },
     );
   }
   return !dni.keys[config.key] && (dni.keys[config.key] = config);

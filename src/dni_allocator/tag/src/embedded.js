@@ -4,21 +4,31 @@
  */
 
 import { config } from "./config.js";
-import { guard } from "./guard.js";
 import { isShowable } from "./row.js";
+import { isKnown, visitor } from "./visitor.js";
 
 /** Older, it may come from a cache that gives it to many visitors. */
 const FRESH_MS = 60e3;
 
-/**
- * @returns {any} the embedded answer for this key, with `isFresh`; undefined where there is none
- */
-export const embedded = guard(() => {
-  for (const element of document.querySelectorAll("script[data-dni-lease]")) {
-    const lease = JSON.parse(element.textContent);
-    if (lease.key !== config.key) continue;
-    lease.numbers = lease.numbers.filter(isShowable);
-    lease.isFresh = Math.abs(Date.now() - Date.parse(lease.issued_at)) < FRESH_MS;
-    return lease;
-  }
-});
+/** @type {any} */
+let lease;
+
+/** @returns {any[]} the numbers that a backend wrote into the page; throws if there are none */
+export function embedded() {
+  lease = [...document.querySelectorAll("[data-dni-lease]")]
+    .map((element) => JSON.parse(element.textContent))
+    .find(({ key }) => key === config.key);
+  return lease.numbers.filter(isShowable);
+}
+
+/** @returns {any} the answer to this page view's first question, if it is in the page: once */
+export function answered() {
+  const answer = lease;
+  lease = undefined;
+  return (
+    answer &&
+    Math.abs(Date.now() - Date.parse(answer.issued_at)) < FRESH_MS &&
+    (!isKnown || answer.visitor_id === visitor.id) &&
+    answer
+  );
+}

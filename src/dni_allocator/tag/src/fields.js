@@ -3,7 +3,6 @@
  * has told us. Kept within what the service takes: 64 fields of 512 characters.
  */
 
-import { consent } from "./storage.js";
 import { visitor } from "./visitor.js";
 
 const MOST_FIELDS = 64;
@@ -12,22 +11,12 @@ const LONGEST_FIELD = 512;
 /** @type {Record<string, unknown>} what the page told with `dni("set", …)` */
 export const given = {};
 
-/**
- * @param {string} text
- * @param {number} length
- * @returns {string} never ends with half of a surrogate pair, which is no valid Unicode
- */
-export function cut(text, length) {
-  return text.slice(0, length).replace(/[\ud800-\udbff]$/, "");
-}
-
 /** @returns {Record<string, string>} the ones the service would take */
 export function fields() {
   /** @type {Record<string, any>} */
   const all = {};
   /** @type {Record<string, string>} */
   const taken = {};
-  if (consent === "none") return taken;
   Object.assign(all, visitor.last);
   for (const name in visitor.first) all["first_" + name] = visitor.first[name];
   // Advertisers' cookies; of Google Analytics' the part that is the client id.
@@ -36,9 +25,12 @@ export function fields() {
     (_, name, value) => (all[name] = value),
   );
   Object.assign(all, given);
-  Object.keys(all)
-    .filter((name) => /^[\w.-]{1,64}$/.test(name) && /^(st|nu|bo)/.test(typeof all[name]))
-    .slice(0, MOST_FIELDS)
-    .forEach((name) => (taken[name] = cut(all[name] + "", LONGEST_FIELD)));
+  let left = MOST_FIELDS;
+  for (const name in all)
+    if (left && /^[\w.-]{1,64}$/.test(name) && /^(st|nu|bo)/.test(typeof all[name])) {
+      left--;
+      // Whole characters: half of a surrogate pair is no valid Unicode.
+      taken[name] = [...(all[name] + "")].slice(0, LONGEST_FIELD).join("");
+    }
   return taken;
 }

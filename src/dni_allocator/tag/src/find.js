@@ -17,10 +17,16 @@
  */
 
 /**
- * Digits, spaces of every kind, brackets, dots, slashes, hyphens, and all of Unicode's general
- * punctuation: dashes, and invisible marks that come along when a number is copied.
+ * What may stand between digits: spaces of every kind, brackets, dots, slashes, hyphens, and all of
+ * Unicode's general punctuation: dashes, and invisible marks that come along when a number is
+ * copied.
  */
-const RUN = /\d[\d\s().\/\-\u2212\u00b7\u200b-\u206f]{3,}\d/g;
+const BETWEEN = "[\\s()./\\-\u2212\u00b7\u200b-\u206f]";
+
+const RUN = RegExp(`\\d(${BETWEEN}|\\d){3,}\\d`, "g");
+
+/** Of E.164, and of a trunk prefix that is not part of it. */
+const MOST_DIGITS = 18;
 
 /** A match after this is the tail of a longer number, or has another country's code. */
 const LONGER_BEFORE = /(\d[-.\u2010-\u2015]?|\+\d{1,3}[\s().-]{0,2})$/;
@@ -32,8 +38,11 @@ const LINK = /^((?:tel|sms):\/*)([^;,?&pwx]*)/i;
 /** @type {Record<string, {destination: string, isAbroad: boolean, isLent: boolean}>} by digits */
 const known = {};
 
-/** @type {number[]} how many digits numbers have, the most first */
-let lengths = [];
+/**
+ * Where one of them may end: a quick look at the text of a whole page, of which it cannot be said
+ * where its blocks end. @type {RegExp}
+ */
+export let ends;
 
 /**
  * Recognise these from now on.
@@ -45,7 +54,6 @@ export function learn(destination, written) {
   const forms = written.map((form) => form.replace(/\D/g, ""));
   forms.forEach((form) => {
     if (known[form]) return;
-    lengths.push(form.length);
     known[form] = {
       destination,
       // Longer is only "+44 (0)20 …".
@@ -53,7 +61,12 @@ export function learn(destination, written) {
       isLent: written[0] !== destination,
     };
   });
-  lengths = [...new Set(lengths)].sort((a, b) => b - a);
+  ends = RegExp(
+    Object.keys(known)
+      .map((form) => [...form.slice(-5)].join(BETWEEN + "*"))
+      .join("|"),
+    "g",
+  );
 }
 
 /**
@@ -65,21 +78,22 @@ export function findText(source) {
   const all = [];
   for (const run of source.matchAll(RUN)) {
     const digits = run[0].replace(/\D/g, "");
+    /** @type {number[]} */
+    let places;
     for (let first = 0; first < digits.length; first++) {
-      for (const length of lengths) {
-        const form = first + length <= digits.length && known[digits.substr(first, length)];
-        if (!form) continue;
-        const places = [...run[0].matchAll(/\d/g)]
-          .map((digit) => run.index + digit.index)
-          .slice(first, first + length);
-        let start = places[0];
-        const end = places[length - 1] + 1;
+      // The longest first; a shorter string than asked for has been looked up before.
+      for (let length = MOST_DIGITS; length > 4; length--) {
+        const form = known[digits.substr(first, length)];
+        if (!form || first + length > digits.length) continue;
+        places ||= [...run[0].matchAll(/\d/g)].map((digit) => run.index + digit.index);
+        let start = places[first];
+        const end = places[first + length - 1] + 1;
         // In "(602 555 0100)" the bracket is the sentence's, in "(602) 555-0100" the number's.
         if (source[start - 1] === "(" && source.slice(start, end).includes(")")) start--;
         if (source[start - 1] === "+") start--;
         if (LONGER_BEFORE.test(source.slice(0, start).slice(-6))) continue;
         if (LONGER_AFTER.test(source.slice(end))) continue;
-        all.push({ ...form, start, end, digits: places });
+        all.push({ ...form, start, end, digits: places.slice(first, first + length) });
         first += length - 1;
         break;
       }

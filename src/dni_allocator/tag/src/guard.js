@@ -16,7 +16,7 @@ export function guard(work) {
       try {
         return work(...args);
       } catch (problem) {
-        return undefined;
+        // It stays here.
       }
     }
   );

@@ -8,11 +8,11 @@
  */
 
 import { config } from "./config.js";
+import { answered } from "./embedded.js";
 import { guard } from "./guard.js";
 import { previous } from "./memory.js";
 import { encode } from "./request.js";
 import { isLeased, isShowable } from "./row.js";
-import { beacon, post } from "./send.js";
 import { wanted } from "./swap.js";
 import { newId, visitor } from "./visitor.js";
 
@@ -31,11 +31,14 @@ import { newId, visitor } from "./visitor.js";
 const RETRY_FIRST_MS = 5e3;
 const RETRY_MOST_MS = 300e3;
 
-/** A visitor flipping between tabs sends no more heartbeats than this. */
-const HEARTBEAT_GAP_MS = 1e3;
+/** The page must not wait longer than this for a number; a later answer is as good as none. */
+const PATIENCE_MS = 5e3;
 
-/** How long to ask for nothing when told to; browsers keep `Retry-After` from other sites. */
-const QUIET_MS = 60e3;
+/** Whatever we are told: timers of more than 24 days fire at once. */
+const LONGEST_MS = 3600e3;
+
+/** How long to ask for nothing when told to (429, 503), if `Retry-After` does not say. */
+const QUIET_S = 60;
 
 /** @type {Owner} */
 let owner;
@@ -45,7 +48,6 @@ let isAsked = false;
 let isBusy = false;
 let heartbeatMs = 0;
 let expiresAt = 0;
-let lastSign = 0;
 let quietUntil = 0;
 let failures = 0;
 /** @type {ReturnType<typeof setTimeout>} */
@@ -55,38 +57,64 @@ const isSeen = () => !document.hidden;
 const isLost = () => Date.now() >= expiresAt;
 const identity = () => ({ key: config.key, visitor_id: visitor.id, page_id: pageId });
 
-/** @param {number} delay ms; a hidden page sets no timer, becoming visible is its next turn */
+/**
+ * Have the next turn then, or when the lease ends, if that is sooner.
+ *
+ * @param {number} delay ms; a hidden page sets no timer, becoming visible is its next turn
+ */
 function later(delay) {
   clearTimeout(timer);
-  if (isSeen()) timer = setTimeout(turn, delay);
+  if (isSeen())
+    timer = setTimeout(turn, Math.min(delay, isLost() ? LONGEST_MS : expiresAt - Date.now()));
 }
 
 const turn = guard(() => {
   if (isBusy || !isSeen()) return;
   if (isNeeded || (heartbeatMs && isLost())) {
     const quiet = quietUntil - Date.now();
+    if (failures && isLost()) owner.onFailed("expired", true);
     if (quiet > 0) later(quiet);
     else assign();
   } else if (heartbeatMs) heartbeat();
 });
 
 /**
+ * JSON as a plain string, so that the browser calls it text/plain and asks no permission first (no
+ * CORS preflight).
+ *
  * @param {string} path
  * @param {string} body
  * @param {(answer: any) => void} accept throws if it cannot make sense of the answer
  */
 function request(path, body, accept) {
   const page = pageId;
-  isBusy = true;
+  const control = new AbortController();
   const settle = (/** @type {() => void} */ outcome) => {
     if (page !== pageId) return;
     isBusy = false;
     outcome();
   };
-  post(config.origin + path, body)
+  isBusy = true;
+  setTimeout(() => control.abort(), PATIENCE_MS);
+  Promise.resolve(
+    answered() ||
+      fetch(config.origin + path, {
+        method: "POST",
+        body,
+        keepalive: true,
+        credentials: "omit",
+        signal: control.signal,
+      }).then((response) => {
+        const { status, headers } = response;
+        const told = headers.get("retry-after");
+        if (told || status === 429) quietUntil = Date.now() + (+told || QUIET_S) * 1000;
+        // 429 is an answer, too: it may have numbers.
+        if (!response.ok && status !== 429) throw response;
+        return response.json();
+      }),
+  )
     .then((answer) =>
       settle(() => {
-        if (answer.isQuiet) quietUntil = Date.now() + QUIET_MS;
         accept(answer);
         failures = 0;
         next();
@@ -96,7 +124,6 @@ function request(path, body, accept) {
 }
 
 function assign() {
-  if (failures && isLost()) owner.onFailed("expired", true);
   const destinations = [...wanted];
   isNeeded = false;
   isAsked = true;
@@ -118,6 +145,8 @@ function accept(answer, destinations) {
   const lives = rows.filter(isLeased).map((/** @type {Row} */ row) => row.expires_in_s);
   signOfLife(lives[0] ? Math.min(...lives) : 0);
   heartbeatMs = 0;
+  // Another than ours only if a backend asked for the page.
+  pageId = answer.page_id || pageId;
   if (lives[0]) pace(answer);
   owner.onAnswer(rows, expiresAt, answer);
 }
@@ -128,8 +157,6 @@ function pace({ heartbeat_s }) {
 }
 
 function heartbeat() {
-  const gap = lastSign + HEARTBEAT_GAP_MS - Date.now();
-  if (gap > 0) return later(gap);
   request("/heartbeat", JSON.stringify(identity()), (answer) => {
     if (answer.gone) {
       // The number may be somebody else's already: only a good answer can keep one on the page.
@@ -146,24 +173,22 @@ function heartbeat() {
 /** @param {number} expiresInS */
 function signOfLife(expiresInS) {
   if (!(expiresInS >= 0)) throw Error();
-  lastSign = Date.now();
-  expiresAt = lastSign + expiresInS * 1000;
+  expiresAt = Date.now() + expiresInS * 1000;
 }
 
 function next() {
-  if (isNeeded) later(0);
-  else if (quietUntil > Date.now() && !heartbeatMs) ask();
+  if (isNeeded || (quietUntil > Date.now() && !heartbeatMs)) ask();
   else if (heartbeatMs) later(heartbeatMs);
 }
 
 /**
  * @param {string} path
- * @param {{status?: number, name?: string}} problem
+ * @param {{status?: any, name?: string}} problem
  */
 function fail(path, problem) {
   const { status, name } = problem;
   const isAssign = path === "/assign";
-  const isRefused = status >= 400 && status < 500;
+  const isRefused = /^4/.test(status);
   // A heartbeat is refused when the service no longer knows the page: a matter for assign.
   if (isRefused && !isAssign) return ask();
   failures++;
@@ -172,9 +197,7 @@ function fail(path, problem) {
   if (isRefused) expiresAt = heartbeatMs = 0;
   owner.onFailed(status ? "status " + status : name, isLost());
   if (isRefused) return;
-  const patience =
-    Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** (failures - 1)) * (1 + Math.random() / 2);
-  later(isLost() ? patience : Math.min(patience, expiresAt - Date.now()));
+  later(Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** (failures - 1)) * (1 + Math.random() / 2));
 }
 
 /**
@@ -182,7 +205,7 @@ function fail(path, problem) {
  */
 export function leave() {
   // Also while the first answer is under way: it would lease a number to nobody.
-  if (isAsked) beacon(config.origin + "/close", JSON.stringify(identity()));
+  if (isAsked) navigator.sendBeacon(config.origin + "/close", JSON.stringify(identity()));
   pageId = newId();
   isAsked = isBusy = isNeeded = false;
   heartbeatMs = expiresAt = failures = 0;
@@ -195,21 +218,6 @@ export function leave() {
 export function ask() {
   isNeeded = true;
   turn();
-}
-
-/**
- * Keep a lease that somebody else made for this page view.
- *
- * @param {any} answer as `/assign` gives it
- */
-export function adopt(answer) {
-  pageId = answer.page_id;
-  isAsked = true;
-  accept(
-    answer,
-    answer.numbers.map((/** @type {Row} */ row) => row.destination),
-  );
-  next();
 }
 
 /** @param {Owner} given */

@@ -9,12 +9,12 @@ import { embedded } from "./embedded.js";
 import { emit, on } from "./events.js";
 import { given } from "./fields.js";
 import { guard } from "./guard.js";
-import { adopt, ask, keepLease, leave } from "./lease.js";
+import { ask, keepLease, leave } from "./lease.js";
 import { recordName, remember, remembered } from "./memory.js";
 import { isLeased, plainRow } from "./row.js";
 import { consent, setConsent } from "./storage.js";
-import { begin, know, release, show, swap, wanted } from "./swap.js";
-import { RECORD, isKnown, recognise, rename, visitor } from "./visitor.js";
+import { begin, know, show, swap, wanted } from "./swap.js";
+import { RECORD, recognise, rename } from "./visitor.js";
 
 /** @type {Array<(rows: any[]) => void>} */
 let waiting = [];
@@ -48,16 +48,16 @@ const owner = {
   onAnswer(rows, until, answer) {
     rename(answer.visitor_id);
     leased = rows.filter(isLeased);
-    remember(leased, until, wanted);
+    remember(leased, until);
     answered = answer.numbers;
     show(rows);
     reply(answered);
     emit("assigned", answered);
   },
-  onRenewed: (until) => remember(leased, until, []),
+  onRenewed: (until) => remember(leased, until),
   onFailed(reason, isLost) {
     if (isLost) {
-      remember([], 0, wanted);
+      remember([], 0);
       answered = undefined;
       show([]);
     }
@@ -80,11 +80,7 @@ const commands = {
     if (destination) wanted.add(destination);
     demand();
   },
-  /** @param {Node} [node] */
-  swap(node) {
-    release();
-    swap(node);
-  },
+  swap,
   /** @param {string} mode */
   consent(mode) {
     if (mode === consent) return;
@@ -101,7 +97,6 @@ const commands = {
   /** @param {string} number shown for every destination; no lease is taken */
   test(number) {
     waits = Infinity;
-    release();
     leave();
     show(config.destinations.map((each) => plainRow(each, number)));
     unveil();
@@ -112,7 +107,6 @@ function start() {
   setConsent(config.consent || (navigator.globalPrivacyControl ? "none" : "full"), []);
   recognise();
   if (config.lazy != null) waits++;
-  if (config.wait == null) release();
   begin(demand);
   keepLease(owner);
   listen(commands);
@@ -121,22 +115,33 @@ function start() {
   if (live[0] && waits < 3) {
     show(live);
     unveil();
+    early();
   }
   if (document.readyState === "loading") addEventListener("DOMContentLoaded", ready);
   else ready();
 }
 
+let size = 0;
+
+/** With `data-wait` the page says when. */
+const look = () => config.wait ?? swap();
+
+/** Before each frame that shows more of a page being read: numbers we know are in it. */
+const early = guard(() => {
+  if (document.readyState !== "loading") return;
+  const { length } = document.all;
+  if (length > size) look();
+  size = length;
+  requestAnimationFrame(early);
+});
+
 const ready = guard(() => {
-  const lease = embedded();
-  if (lease) know(lease.numbers);
-  swap();
+  guard(() => know(embedded()))();
+  look();
   // Until the page is read to its end there may come more: one request for all of them.
   waits--;
   if (!wanted.size) unveil();
-  if (lease && lease.isFresh && waits < 3 && (!isKnown || lease.visitor_id === visitor.id)) {
-    rename(lease.visitor_id);
-    adopt(lease);
-  } else demand();
+  demand();
 });
 
 guard(() => {
@@ -146,7 +151,7 @@ guard(() => {
     document.head.append(
       Object.assign(document.createElement("script"), {
         src: `${config.origin}/tag/${VERSION}.more.js`,
-        integrity: MORE,
+        integrity: config.pin || "",
         crossOrigin: "",
       }),
     );

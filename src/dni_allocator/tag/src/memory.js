@@ -6,6 +6,7 @@
 import { config } from "./config.js";
 import { isShowable } from "./row.js";
 import { read, write } from "./storage.js";
+import { wanted } from "./swap.js";
 
 /** @typedef {import("./row.js").Row & {until: number}} Remembered */
 
@@ -23,12 +24,11 @@ export const previous = () =>
 /**
  * @param {Row[]} rows leased until then
  * @param {number} until ms
- * @param {Iterable<string>} answered destinations that were asked for: those without a row have no lease,
- *   only a last number
  */
-export function remember(rows, until, answered) {
+export function remember(rows, until) {
   const record = read(recordName());
-  answered.forEach((destination) => {
+  // Those that were asked for and have no row have no lease, only a last number.
+  wanted.forEach((destination) => {
     (record[destination] || {}).until = 0;
   });
   rows.forEach((row) => {

@@ -1,7 +1,7 @@
 /** The body of an assign request, kept within the 16 KB the service takes. */
 
 import { emit } from "./events.js";
-import { cut, fields } from "./fields.js";
+import { fields } from "./fields.js";
 import { consent } from "./storage.js";
 
 const LONGEST_URL = 2048;
@@ -13,14 +13,16 @@ const LARGEST_BODY = 16384;
  *   last
  */
 export function encode(request) {
+  let body;
+  let data = {};
   request.consent = consent;
   if (consent !== "none") {
-    request.url = cut(location.href, LONGEST_URL);
-    request.referrer = cut(document.referrer, LONGEST_URL);
+    request.url = location.href.slice(0, LONGEST_URL);
+    request.referrer = document.referrer.slice(0, LONGEST_URL);
+    data = fields();
   }
-  const data = (request.fields = fields());
+  request.fields = data;
   emit("asked", request);
-  let body;
   while (new Blob([(body = JSON.stringify(request))]).size > LARGEST_BODY)
     delete data[Object.keys(data).pop()];
   return body;

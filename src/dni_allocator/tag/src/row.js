@@ -21,7 +21,6 @@
 export function isShowable(row) {
   return (
     /^\+\d{6,15}$/.test(row?.number) &&
-    row.status !== "original" &&
     row.number !== row.destination &&
     [row.display, row.formats?.national, row.formats?.international].every(
       (text) => text?.trim,
@@ -46,7 +45,6 @@ export function plainRow([destination, form = destination], number) {
     destination,
     number,
     display: number,
-    status: "test",
     formats: { national, international: number },
   };
 }

@@ -12,10 +12,8 @@ let memory = {};
 /** @type {string | undefined} */
 export let consent;
 
-const stores = {
-  full: () => localStorage,
-  session: () => sessionStorage,
-};
+/** Names of properties: touching the store itself may throw. @type {Record<string, any>} */
+const stores = { full: "localStorage", session: "sessionStorage" };
 
 /**
  * @param {string} name
@@ -24,11 +22,11 @@ const stores = {
 export function read(name) {
   let record;
   try {
-    record = JSON.parse(stores[consent]().getItem(name));
+    record = JSON.parse(window[stores[consent]].getItem(name));
   } catch (blockedOrBroken) {
     // As if there were none.
   }
-  return (record && typeof record === "object" ? record : memory[name]) || {};
+  return (Object(record) === record ? record : memory[name]) || {};
 }
 
 /**
@@ -38,7 +36,7 @@ export function read(name) {
 export function write(name, record) {
   memory[name] = record;
   try {
-    stores[consent]().setItem(name, JSON.stringify(record));
+    window[stores[consent]].setItem(name, JSON.stringify(record));
   } catch (blockedOrFull) {
     // The copy in memory serves this page view.
   }
@@ -55,7 +53,7 @@ export function setConsent(given, names) {
   memory = {};
   Object.values(stores).forEach((store) => {
     try {
-      if (given !== "full") names.forEach((name) => store().removeItem(name));
+      if (given !== "full") names.forEach((name) => window[store].removeItem(name));
     } catch (blocked) {
       // Then there is nothing to remove.
     }

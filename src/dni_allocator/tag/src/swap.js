@@ -6,11 +6,14 @@
  * one we kept; if it holds something else, the page has written it since and that is the author's
  * text now. So swapping, swapping again, and restoring are the same walk, and nothing has to be
  * undone. No node is ever added or removed: frameworks keep theirs.
+ *
+ * Looking is left to the browser where it can be: the text of an element, as one string, says
+ * whether a number is in it, and only the way to it is walked. So a large page costs little.
  */
 
 import { config } from "./config.js";
 import { emit } from "./events.js";
-import { findLink, findText, learn } from "./find.js";
+import { ends, findLink, findText, learn } from "./find.js";
 import { guard } from "./guard.js";
 import { isLeased, plainRow } from "./row.js";
 
@@ -19,21 +22,26 @@ import { isLeased, plainRow } from "./row.js";
 
 /** Never touched, with everything inside. */
 let skip =
-  'script:not([type$="ld+json"]),style,noscript,template,[data-dni-noswap],' +
+  'script:not([type$="ld+json"]),style,noscript,template,textarea,[data-dni-noswap],' +
   '[contenteditable]:not([contenteditable=false i])';
 
 /** Read aloud, shown or dialled in place of the text, so they must not contradict it. */
 const ATTRIBUTE = /^(href|title|alt|placeholder|aria-label|data-.*)$/;
 
+/** Who has one of them; no selector knows `data-…`. */
+const LABELLED = '[href^=tel i],[href^=sms i],[title],[alt],[placeholder],[aria-label]';
+
 /** A number may begin before one of these and end after it; `#`: texts and comments. */
-const INLINE =
-  /^(#[tc].*|[abiqsu]|em|strong|span|small|mark|label|bd[io]|su[bp]|wbr)$/;
+const INLINE = /^(#[tc].*|[abiqsu]|em|strong|span|small|mark|bd[io]|wbr)$/i;
 
 /** Before the value of a `telephone` in JSON-LD. */
 const TELEPHONE = /"telephone"\s*:(tel:|[^:{}])*$/;
 
-/** @type {Record<string, WeakMap<Node, [source: string, shown: string]>>} by kind of place */
-const keptAt = {};
+/** @type {WeakMap<Node, [source: string, shown: string]>} by text or attribute */
+const kept = new WeakMap();
+
+/** Where numbers were found: attributes, first texts. @type {Set<any>} */
+const places = new Set();
 
 /** E.164 of the destinations that were met or asked for. @type {Set<string>} */
 export const wanted = new Set();
@@ -41,49 +49,56 @@ export const wanted = new Set();
 /** @type {Record<string, Row>} by destination */
 let shown = {};
 let written = 0;
-let isHeld = true;
 
 /** Text nodes that are read as one. @type {Text[]} */
 let run = [];
 
-/** @type {Set<Node>} */
-let dirty = new Set();
+/** Nodes that the page changed; whether with all that is in them. @type {Map<Node, boolean>} */
+let dirty = new Map();
 let frame = 0;
 
 /** @type {() => void} */
 let onSeen;
 
+/** How long elements are looked at one by one without a pause, ms. */
+const SLICE_MS = 3;
+
+/** Those that are left. @type {TreeWalker[]} */
+const unseen = [];
+
 const observer = new MutationObserver(guard(collect));
 
 /** @param {MutationRecord[]} records */
 function collect(records) {
-  records.forEach(({ type, target, attributeName, addedNodes }) => {
-    if (type === "childList") addedNodes.forEach((node) => dirty.add(node));
-    else if (type !== "attributes" || ATTRIBUTE.test(attributeName)) dirty.add(target);
+  records.forEach(({ target, attributeName, addedNodes }) => {
+    addedNodes.forEach((node) => dirty.set(node, true));
+    if (target.nodeType === 3) dirty.set(target, true);
+    if (ATTRIBUTE.test(attributeName) && !dirty.has(target)) dirty.set(target, false);
   });
   if (dirty.size && !frame) frame = requestAnimationFrame(guard(flush));
 }
 
 function flush() {
+  const nodes = dirty;
   frame = 0;
-  const roots = dirty;
-  dirty = new Set();
-  walk(
-    [...roots].filter((node) => {
-      // A parser adds a parent and then each of its children: walk them once.
-      for (let above = node.parentNode; above; above = above.parentNode)
-        if (roots.has(above)) return false;
-      return node.isConnected;
-    }),
+  dirty = new Map();
+  walk(() =>
+    nodes.forEach((isWhole, node) => node.isConnected && (isWhole ? scan : label)(node)),
   );
 }
 
-/** @param {Node[]} roots */
-function walk(roots) {
+/** @param {() => void} [work] */
+function walk(work) {
   const before = wanted.size;
+  const end = Date.now() + SLICE_MS;
   written = 0;
   collect(observer.takeRecords());
-  roots.forEach(guard(look));
+  work?.();
+  for (let walker; (walker = unseen[0]) && Date.now() < end; ) {
+    inspect(walker.currentNode);
+    if (!walker.nextNode()) unseen.shift();
+  }
+  if (unseen[0]) setTimeout(walk);
   // What is on record now is our own writing.
   observer.takeRecords();
   if (written) emit("swapped", written);
@@ -91,85 +106,106 @@ function walk(roots) {
 }
 
 /** @param {any} node */
-const isInline = (node) => INLINE.test(node.localName || node.nodeName);
+const isInline = (node) => INLINE.test(node.nodeName);
 
-/** @param {Node} root */
-function look(root) {
-  let top = root;
-  while (isInline(top) && top.parentNode) top = top.parentNode;
-  let isInside = false;
-  for (let at = /** @type {any} */ (top); at; at = at.parentNode || at.host) {
-    if (!at.matches) continue;
-    if (at.matches(skip)) return;
-    isInside = isInside || at.matches(config.only);
+/** Look through a node and everything below it. */
+const scan = guard((/** @type {any} */ root) => {
+  look(root);
+  if (!root.querySelectorAll) return;
+  root.querySelectorAll(LABELLED).forEach(label);
+  label(root);
+  // While a page is being read there will be another look; what follows is dear.
+  if (document.readyState === "loading") return;
+  watch(document.documentElement);
+  root.querySelectorAll(":not(:defined)").forEach((/** @type {Element} */ element) =>
+    // It may get its shadow root when the page's script comes to define it.
+    customElements.whenDefined(element.localName).then(() => swap(element), String),
+  );
+  unseen.push(document.createTreeWalker(root, 1));
+});
+
+/** @param {any} element see to what no selector finds */
+function inspect(element) {
+  try {
+    const { shadowRoot } = element;
+    if (shadowRoot) {
+      watch(shadowRoot);
+      scan(shadowRoot);
+    }
+    if (/data-/.test(element.getAttributeNames())) label(element);
+  } catch (misbehaves) {
+    // A form hides DOM methods behind inputs of the same name.
   }
-  visit(top, isInside, root);
+}
+
+/** Settle the texts of a block: of all that is in it, or that a node is read together with. */
+const look = guard((/** @type {any} */ node) => {
+  while (isInline(node) && node.parentNode) node = node.parentNode;
+  visit(node);
   settleRun();
+});
+
+/** @param {Node} node */
+function visit(node) {
+  for (const child of node.childNodes)
+    if (child.nodeType === 3) isOpen(child.parentNode) && run.push(/** @type {Text} */ (child));
+    else if (isInline(child)) visit(child);
+    else {
+      settleRun();
+      // The browser says at once whether a way leads to a number; few do.
+      if (child.textContent.search(ends) + 1) {
+        visit(child);
+        settleRun();
+      }
+    }
 }
 
 /**
- * Guarded node by node: one that misbehaves (a form hides DOM methods behind inputs of the same
- * name) costs itself, not the page.
- *
- * `within`: blocks outside of it did not change, and are left out.
+ * @param {any} node an element, or the root of a shadow
+ * @returns {boolean} whether the site lets us write in it
  */
-const visit = guard(
-  (/** @type {any} */ node, /** @type {boolean} */ isInside, /** @type {Node} */ within) => {
-    if (node.nodeType === 3) return isInside && run.push(node);
-    const isBlock = !isInline(node);
-    if (isBlock) settleRun();
-    if (node.nodeType === 1) {
-      if (node.matches(skip)) return;
-      isInside = isInside || node.matches(config.only);
-      if (isInside) {
-        for (const name of node.getAttributeNames())
-          if (ATTRIBUTE.test(name)) settle([node], name, [node.getAttribute(name)], node);
-      }
-      const shadow = node.shadowRoot;
-      if (shadow) {
-        watch(shadow);
-        visit(shadow, isInside, shadow);
-      } else if (/-/.test(node.localName))
-        // It may get its shadow root when the page's script comes to define it.
-        customElements.whenDefined(node.localName).then(() => swap(node));
-      if (node.localName === "textarea") return;
-    }
-    for (let child = node.firstChild; child; child = child.nextSibling)
-      if (within.contains(child) || isInline(child)) visit(child, isInside, within);
-    if (isBlock) settleRun();
-  },
-);
+function isOpen(node) {
+  let isInside;
+  for (node = node.host || node; node?.closest; node = node.getRootNode().host) {
+    if (node.closest(skip)) return false;
+    isInside ||= node.closest(config.only);
+  }
+  return isInside;
+}
 
 function settleRun() {
   const nodes = run;
   run = [];
-  if (nodes[0])
-    settle(
-      nodes,
-      "data",
-      nodes.map((node) => node.data),
-      nodes[0].parentElement,
-    );
+  if (nodes[0]) settle(nodes);
 }
 
-/**
- * @param {any[]} nodes
- * @param {string} place an attribute's name; `data`: the text itself
- * @param {string[]} current what stands in each node
- * @param {Element} element
- */
-function settle(nodes, place, current, element) {
-  const kept = (keptAt[place] ||= new WeakMap());
+/** Settle what an element's attributes say. */
+const label = guard((/** @type {any} */ element) => {
+  for (const name of element.getAttributeNames())
+    if (
+      ATTRIBUTE.test(name) &&
+      // Links are escaped.
+      (name === "href" || element.getAttribute(name).search(ends) + 1)
+    )
+      settle([element.getAttributeNode(name)]);
+});
+
+/** @param {any[]} nodes texts that are read as one, or an attribute */
+function settle(nodes) {
+  const [first] = nodes;
+  const element = first.ownerElement || first.parentNode;
+  const current = nodes.map((node) => node.nodeValue);
   const sources = nodes.map((node, at) => {
     const last = kept.get(node);
     return last?.[1] === current[at] ? last[0] : current[at];
   });
   const source = sources.join("");
-  const isLink = place === "href";
+  const isLink = first.name === "href";
   const found = (isLink ? findLink : findText)(source).filter(
     ({ start }) => element.localName !== "script" || TELEPHONE.test(source.slice(0, start)),
   );
-  if (!found[0] && source === current.join("")) return;
+  if ((!found[0] && source === current.join("")) || !isOpen(element)) return;
+  places.add(first);
   /** What stands at each position of `source` afterwards. */
   const letters = source.split("");
   found.forEach((one) => {
@@ -179,7 +215,7 @@ function settle(nodes, place, current, element) {
     const row =
       shown[destination] ||
       (isLent && plainRow(config.destinations.find((each) => each[0] === destination), destination));
-    if (row && !isHeld) write(letters, one, row, isLink);
+    if (row) write(letters, one, row, isLink);
   });
   let from = 0;
   nodes.forEach((node, at) => {
@@ -187,8 +223,7 @@ function settle(nodes, place, current, element) {
     if (value === current[at]) return;
     kept.set(node, [sources[at], value]);
     written++;
-    if (place === "data") node.data = value;
-    else node.setAttribute(place, value);
+    node.nodeValue = value;
   });
 }
 
@@ -225,12 +260,20 @@ export function show(rows) {
   shown = {};
   rows.forEach((row) => (shown[row.destination] = row));
   know(rows);
-  swap();
+  walk(() =>
+    places.forEach((place) => {
+      const { ownerElement = place } = place;
+      if (!ownerElement?.isConnected) places.delete(place);
+      else if (ownerElement === place) look(place);
+      else settle([place]);
+    }),
+  );
 }
 
 /**
  * Numbers of the pool that were this visitor's: where one stands on the page (a copy of a swapped
- * place, a cached page, a page rendered with a lease) it stands for its destination.
+ * place, a cached page, a page rendered with a lease) it stands for its destination. A shared
+ * number does not: the author may have written it.
  *
  * @param {Row[]} rows
  */
@@ -242,12 +285,7 @@ export function know(rows) {
 
 /** Swap in `node` and everything below it, now. @param {any} [node] */
 export function swap(node) {
-  walk([node?.nodeType ? node : document.documentElement]);
-}
-
-/** From now on places are written, not only found. */
-export function release() {
-  isHeld = false;
+  walk(() => scan(node?.nodeType ? node : document.documentElement));
 }
 
 /** @param {Node} root look after what the page adds or rewrites in it, before it is painted */
@@ -256,7 +294,7 @@ function watch(root) {
 }
 
 /**
- * Start watching the page.
+ * Learn what to look for.
  *
  * @param {() => void} seenMore a destination stands on the page that did not before
  */
@@ -264,5 +302,4 @@ export function begin(seenMore) {
   onSeen = seenMore;
   if (config.skip) skip += "," + config.skip;
   config.destinations.forEach((each) => learn(each[0], each));
-  watch(document.documentElement);
 }

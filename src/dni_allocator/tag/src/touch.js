@@ -14,15 +14,12 @@ const CAMPAIGN = /^(utm_[a-z_]+|gclid|gbraid|wbraid|fbclid|msclkid|ttclid|li_fat
  *   when it is another site
  */
 
-/**
- * @param {{first?: Touch, last?: Touch}} known the touches of earlier page views
- * @returns {{first: Touch, last: Touch}}
- */
-export function touches(known) {
-  const { first, last } = known;
+/** @param {{first?: Touch, last?: Touch}} visitor gets this page view's touch, if it is one */
+export function touches(visitor) {
+  const { last } = visitor;
   /** @type {Touch} */
   const touch = { landing_page: location.href };
-  let isNew = !first || !last;
+  let isNew = !last;
   new URLSearchParams(location.search).forEach((value, name) => {
     name = name.toLowerCase();
     if (!value || !CAMPAIGN.test(name)) return;
@@ -30,15 +27,18 @@ export function touches(known) {
     isNew = isNew || last[name] !== value;
   });
   const referrer = document.referrer;
-  const bare = (/** @type {string} */ url) => "." + new URL(url).hostname.replace(/^www\./, "");
+  const bare = (/** @type {string} */ host) => "." + host.replace(/^www\./, "");
   if (referrer) {
-    const there = bare(referrer);
-    const here = bare(location.href);
+    const there = bare(new URL(referrer).hostname);
+    const here = bare(location.hostname);
     // With or without a subdomain it is this site.
     if (!there.endsWith(here) && !here.endsWith(there)) {
       isNew = true;
       touch.referrer = referrer;
     }
   }
-  return isNew ? { first: first || touch, last: touch } : { first, last };
+  if (isNew) {
+    visitor.first ||= touch;
+    visitor.last = touch;
+  }
 }

@@ -38,7 +38,7 @@ export function recognise() {
   isKnown = isId(record.id) && Date.now() - record.at < FORGET_MS;
   visitor = isKnown ? record : { id: newId() };
   visitor.at = Date.now();
-  Object.assign(visitor, touches(visitor));
+  touches(visitor);
   write(RECORD, visitor);
 }
 

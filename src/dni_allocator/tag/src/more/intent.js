@@ -14,6 +14,7 @@ export function watchIntent() {
   ["pointerdown", "keydown", "scroll"].forEach((type) =>
     addEventListener(type, wake, { once: true, passive: true, capture: true }),
   );
-  window.dni("on", "found", (/** @type {Element} */ place) => !isAwake && sight.observe(place));
+  // A text right below a shadow root is seen where its host is.
+  window.dni("on", "found", (/** @type {any} */ place) => !isAwake && sight.observe(place.host || place));
   window.dni("swap");
 }
