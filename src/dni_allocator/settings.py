@@ -1,10 +1,16 @@
 """All settings, from the environment: `DNI_…`. A leaf: anything may read it, it reads nothing."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
 SHORTEST_ADMIN_KEY = 16
 """Stored as a plain hash, so it must be too long to guess; 32 random characters are better."""
@@ -74,6 +80,36 @@ class Settings(BaseSettings):
         description="Key of the hashes by which callers are remembered; else made and kept in the "
         "store.",
     )
+    twilio_account_sid: str | None = Field(
+        default=None,
+        pattern=r"^AC[0-9a-fA-F]{32}$",
+        description="The account numbers are bought in.",
+    )
+    twilio_auth_token: SecretStr | None = Field(
+        default=None, description="Its token: buys numbers, and checks that webhooks are Twilio's."
+    )
+    twilio_api_url: str = Field(
+        default="https://api.twilio.com",
+        description="Twilio's REST interface, of a region perhaps.",
+    )
+    twilio_pricing_url: str = Field(
+        default="https://pricing.twilio.com", description="Twilio's prices."
+    )
+    telnyx_api_key: SecretStr | None = Field(
+        default=None, description="The key of the Telnyx account numbers are bought in."
+    )
+    telnyx_connection_id: str | None = Field(
+        default=None,
+        description="The TeXML application that answers calls; else one is made when needed.",
+    )
+    telnyx_api_url: str = Field(
+        default="https://api.telnyx.com/v2", description="Telnyx' REST interface."
+    )
+    secrets_dir: Path | None = Field(
+        default=None,
+        description="A folder with a file for each secret, named as its variable; files lose "
+        "against variables.",
+    )
     log_format: Literal["console", "json"] = Field(
         default="console", description="Lines for people or for machines."
     )
@@ -86,6 +122,22 @@ class Settings(BaseSettings):
             message = f"DNI_CALLER_KEY must have at least {SHORTEST_ADMIN_KEY} characters."
             raise ValueError(message)
         return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the folder of secrets that the environment names, as orchestrators mount it."""
+        del dotenv_settings, file_secret_settings
+        folder = os.environ.get("DNI_SECRETS_DIR")
+        if not folder:
+            return init_settings, env_settings
+        return init_settings, env_settings, SecretsSettingsSource(settings_cls, folder)
 
     @field_validator("admin_key")
     @classmethod

@@ -157,6 +157,8 @@ def test_every_key_is_in_the_table_of_keys() -> None:
         *(shard.history, shard.history_position, shard.history_lock),
         *(shard.tally, keys.number_directory("<number>"), keys.site_key_directory("<")),
         *(shard.calls, keys.provider_call("<")),
+        *(shard.ledger("purchases"), shard.ledger_log("purchases"), shard.ledger_open("purchases")),
+        *(keys.SANDBOX, keys.BUYER),
         *(keys.META, keys.ADMIN_KEYS, keys.AUDIT, keys.WEBHOOKS, keys.SITES, keys.FORWARDERS),
     }
     documented = [cell.replace("{s<n>}", "{s0}") for cell in first_cells(read("docs/redis.md"))]
@@ -199,9 +201,13 @@ def test_example_events_have_the_shape_that_is_sent(event_type: str) -> None:
     }
     if "call_id" in data:
         entry["j"] = json.dumps(data)
-    if "endpoint_id" in data:
-        entry["endpoint_id"] = data["endpoint_id"]
-    elif "started_at" in data:
+    else:
+        known = {
+            "event_id", "pool_id", "number", "visitor_id", "destination", "lease_id", "reason",
+            "url", "referrer", "fields", "started_at", "ended_at",
+        }  # fmt: skip
+        entry |= {name: value for name, value in data.items() if name not in known}
+    if "endpoint_id" not in data and "started_at" in data:
         entry["s"] = milliseconds(data["started_at"])
     shard, _, entry_id = data["event_id"].removeprefix("evt_s").partition("_")
     sent: Event = from_entry(int(shard), entry_id, entry)

@@ -14,15 +14,16 @@ from redis.exceptions import ResponseError
 
 _POOL = r"dni:\{s\d+\}:(?P<pool>pool_\w+):"
 _KNOWN_KEYS = re.compile(
-    r"dni:(?:meta|admin-keys|audit|webhooks|forwarders|sites)"
+    r"dni:(?:meta|admin-keys|audit|webhooks|forwarders|sites|sandbox|buyer)"
     r"|dni:key:[\x21-\x7e]+"
     r"|dni:number:\+\d+"
     r"|dni:\{s\d+\}:(?:events|pools|due|cursors|tally|calls|erasing)"
     r"|dni:\{s\d+\}:(?:history-position|history-lock|history:pool_\w+:(?:[mh]:\d+|seen))"
+    r"|dni:\{s\d+\}:(?:purchases|releases|decisions)(?::log|:open)?"
     r"|dni:call:[0-9a-f]{32}"
     r"|dni:\{s\d+\}:fwd:whe_\w+:(?:lock|retries|dead|parked|health|attempts|failures)"
     rf"|{_POOL}(?:conf|numbers|shelves|leased|holders|drained|stats)"
-    rf"|{_POOL.replace('P<pool>', 'P<d>')}(?:places|orders|resting|notes|suggested)"
+    rf"|{_POOL.replace('P<pool>', 'P<d>')}(?:places|orders|resting|notes|suggested|upkeep)"
     # New leases of a visitor and of a network, live leases of a network, signs of spam.
     rf"|{_POOL.replace('P<pool>', 'P<e>')}limit:"
     r"(?:v:[A-Za-z0-9_.~-]+|[al]:[0-9a-f.:/]+|s:\+\d+)"

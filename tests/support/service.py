@@ -14,6 +14,7 @@ from dni_allocator.services.access import Scope, digest
 from dni_allocator.services.ids import new_secret_key
 from dni_allocator.settings import Settings
 from dni_allocator.store import keys
+from dni_allocator.vendors.rest import Patience
 from tests.support import invariants
 from tests.support.clock import ManualClock
 
@@ -170,15 +171,22 @@ class Site:
 async def serving(
     redis_url: str, *, clock: ManualClock | None = None, admin_key: str | None = ADMIN_KEY,
     announced: list[str] | None = None, redis_timeout_s: float = 2.0, webhook_allow: str = "",
+    more: Mapping[str, object] | None = None, patience: Patience | None = None,
 ) -> AsyncIterator[Service]:  # fmt: skip
     """The application with its lifespan, without housekeeping in the background."""
     clock = clock or ManualClock()
     settings = Settings.model_validate(
         {"redis_url": redis_url, "shards": 4, "admin_key": admin_key,
-         "redis_timeout_s": redis_timeout_s, "webhook_allow": webhook_allow}
+         "redis_timeout_s": redis_timeout_s, "webhook_allow": webhook_allow, **(more or {})}
     )  # fmt: skip
     announce = (announced if announced is not None else []).append
-    app = App(settings, Options(forwarder=False, sweeper=False, clock=clock, announce=announce))
+    app = App(
+        settings,
+        Options(
+            forwarder=False, sweeper=False, buyer=False, clock=clock, announce=announce,
+            patience=patience,
+        ),
+    )  # fmt: skip
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.running(),

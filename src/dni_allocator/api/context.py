@@ -9,6 +9,7 @@ from dni_allocator.services.access import Access
 from dni_allocator.services.allocation import Allocation
 from dni_allocator.services.attribution import AttributionService
 from dni_allocator.services.audit import AuditLog
+from dni_allocator.services.buyer import Buyer
 from dni_allocator.services.calls import Calls
 from dni_allocator.services.deliveries import Deliveries
 from dni_allocator.services.endpoints import Endpoints
@@ -19,8 +20,12 @@ from dni_allocator.services.health import Health
 from dni_allocator.services.history import History
 from dni_allocator.services.inventory import Inventory
 from dni_allocator.services.pools import Pools
+from dni_allocator.services.purchases import Purchases
 from dni_allocator.services.quarantine import Quarantine
+from dni_allocator.services.reconciling import Reconciling
+from dni_allocator.services.releasing import Releasing
 from dni_allocator.services.secret_keys import SecretKeys
+from dni_allocator.services.shops import Shops
 from dni_allocator.services.site_records import SiteRecords
 from dni_allocator.services.sites import Sites
 from dni_allocator.services.sizing import SizingService
@@ -51,6 +56,11 @@ class Services:
     explainer: Explainer
     sizing: SizingService
     suggestions: Suggestions
+    shops: Shops
+    purchases: Purchases
+    releasing: Releasing
+    reconciling: Reconciling
+    buyer: Buyer
 
 
 def _services(request: Request) -> Services:

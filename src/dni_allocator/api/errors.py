@@ -38,6 +38,12 @@ STATUS_OF: Mapping[str, int] = {
     "number-taken": 409,
     "numbers-rejected": 422,
     "site-unknown": 404,
+    "purchase-unknown": 404,
+    "vendor-unknown": 404,
+    "purchase-closed": 409,
+    "vendor-not-configured": 409,
+    "vendor-refused": 502,
+    "vendor-unavailable": 503,
     "secret-key-unknown": 404,
     "key-protected": 409,
     "cursor-expired": 410,
@@ -50,6 +56,7 @@ _HEADERS_OF: Mapping[str, Mapping[str, str]] = {
     "unauthorized": {"WWW-Authenticate": "Bearer"},
     "method-not-allowed": {"Allow": "POST, OPTIONS"},
     "store-unavailable": {"Retry-After": "1"},
+    "vendor-unavailable": {"Retry-After": "10"},
 }
 
 _CODE_OF_STATUS = {

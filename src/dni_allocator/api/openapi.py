@@ -32,6 +32,7 @@ _TAGS = [
     {"name": "sites", "description": "Several pools behind one publishable key."},
     {"name": "pools", "description": "Pools and their settings."},
     {"name": "numbers", "description": "The numbers of a pool."},
+    {"name": "buying", "description": "Buy numbers from vendors, give them back, compare."},
     {"name": "webhooks", "description": "Where events go."},
     {"name": "keys", "description": "Secret keys: scopes, pools, rotation."},
     {"name": "events", "description": "Events for those who fetch them."},

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from dni_allocator.api.buying_schemas import AutoBuyBody
 from dni_allocator.api.routing_schemas import RoutingBody
 from dni_allocator.api.schemas import AdminBody, FieldName, PhoneText
 from dni_allocator.api.schemas_keys import OldKeyOut
@@ -200,6 +201,14 @@ class PoolCreate(PoolFields):
     destinations: Destinations
 
 
+class PoolOrder(PoolCreate):
+    """`POST /pools`: a pool, and numbers for it."""
+
+    auto_buy: AutoBuyBody | None = Field(
+        default=None, description="Order these numbers for the pool as soon as it is made."
+    )
+
+
 def _without_default(schema: dict[str, Any]) -> None:
     """Left out is not the same as empty: the stand-in would break the field's own rules."""
     schema.pop("default", None)
@@ -239,6 +248,9 @@ class PoolOut(PoolCreate):
     revision: int
     created_at: datetime
     occupancy: OccupancyOut | None = None
+    purchase_id: str | None = Field(
+        default=None, description="The order of `auto_buy`, in the answer that made the pool."
+    )
 
 
 class PoolPageOut(BaseModel):

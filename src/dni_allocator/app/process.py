@@ -29,6 +29,7 @@ from dni_allocator.store.connection import Connection
 from dni_allocator.store.outbox import Presence
 from dni_allocator.store.secrets import SecretStore
 from dni_allocator.store.shards import check_layout, redis_time
+from dni_allocator.vendors.rest import Patience
 from dni_allocator.webhooks.forwarder import Forwarder
 from dni_allocator.webhooks.guard import parse_networks
 from dni_allocator.webhooks.housekeeping import Housekeeping, Outboxes
@@ -49,11 +50,13 @@ class Options:
     """How one process runs, beyond the settings.
 
     `announce` is told the admin key, once, by the process that made it. `clock` lets tests drive
-    the time; see `store.shards`.
+    the time; see `store.shards`. `patience` is that with vendors; None: as it is by default.
     """
 
     forwarder: bool = True
     sweeper: bool = True
+    buyer: bool = True
+    patience: Patience | None = None
     announce: Callable[[str], None] = _silent
     clock: Callable[[], str] = redis_time
 
@@ -81,7 +84,12 @@ class App:
             settings=settings,
             clock=self._options.clock,
         )
-        self.services = build_services(self._stores, settings=settings, transport=self._transport)
+        self.services = build_services(
+            self._stores,
+            settings=settings,
+            transport=self._transport,
+            patience=self._options.patience,
+        )
         self._health = self.services.health
         self.api = build_api(
             self.services, settings=settings, metrics=self.metrics, lifespan=self._lifespan
@@ -142,6 +150,8 @@ class App:
             tasks.append(asyncio.create_task(self.sweeper().run(stop)))
             tasks.append(asyncio.create_task(self.services.erasure.run(stop)))
             tasks.append(asyncio.create_task(self.historian().run(stop)))
+        if self._options.buyer:
+            tasks.append(asyncio.create_task(self.services.buyer.run(stop)))
         if self._options.forwarder:
             tasks.append(asyncio.create_task(self._forward(stop)))
         elif self._options.sweeper:
@@ -153,6 +163,7 @@ class App:
             for outcome in await asyncio.gather(*tasks, return_exceptions=True):
                 if isinstance(outcome, Exception):
                     log.error("background.failed", exc_info=outcome)
+            await self.services.shops.close()
             await self._transport.close()
             await self._connection.close()
 

@@ -1,6 +1,7 @@
 """The use cases of one process, each with the stores and the transport it needs."""
 
 from dni_allocator.api.context import Services
+from dni_allocator.app.buying import build_buying
 from dni_allocator.app.stores import Stores
 from dni_allocator.conversions.ga4 import Ga4
 from dni_allocator.conversions.meta import Meta
@@ -35,6 +36,7 @@ from dni_allocator.store.secrets import SecretStore
 from dni_allocator.store.shelves import ShelfStore
 from dni_allocator.store.site_records import SiteStore
 from dni_allocator.store.suggestions import SuggestionStore
+from dni_allocator.vendors.rest import Patience
 from dni_allocator.webhooks.message import StandardWebhooks
 from dni_allocator.webhooks.ports import Dialects
 from dni_allocator.webhooks.transport import HttpTransport
@@ -48,8 +50,15 @@ DIALECTS: Dialects = {
 """How each kind of endpoint is spoken to."""
 
 
-def build_services(stores: Stores, *, settings: Settings, transport: HttpTransport) -> Services:
+def build_services(
+    stores: Stores,
+    *,
+    settings: Settings,
+    transport: HttpTransport,
+    patience: Patience | None = None,
+) -> Services:
     """Every use case, ready to run. `transport` sends what somebody asks to be sent now."""
+    buying = build_buying(settings, stores, patience=patience)
     directory, pools = stores.directory, stores.pools
     clock = stores.bulk.clock
     sites = Sites(directory=directory, pools=stores.hot_pools, clock=clock)
@@ -106,4 +115,9 @@ def build_services(stores: Stores, *, settings: Settings, transport: HttpTranspo
         explainer=Explainer(store=Explaining(stores.bulk), shelving=shelving),
         sizing=SizingService(pools=pool_services, history=history),
         suggestions=suggestions,
+        shops=buying.shops,
+        purchases=buying.purchases,
+        releasing=buying.releasing,
+        reconciling=buying.reconciling,
+        buyer=buying.buyer,
     )

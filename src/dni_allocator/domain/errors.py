@@ -158,6 +158,48 @@ class CallUnknown(DniError):
     title = "Unknown call"
 
 
+class PurchaseUnknown(DniError):
+    """No order of numbers, and no release, has this id."""
+
+    code = "purchase-unknown"
+    title = "Unknown order"
+
+
+class PurchaseClosed(DniError):
+    """The order or release has gone too far to be called off."""
+
+    code = "purchase-closed"
+    title = "Nothing to call off any more"
+
+
+class VendorUnknown(DniError):
+    """There is no vendor of this name."""
+
+    code = "vendor-unknown"
+    title = "Unknown vendor"
+
+
+class VendorNotConfigured(DniError):
+    """The vendor is known, and its credentials or our public address are not."""
+
+    code = "vendor-not-configured"
+    title = "The vendor is not configured"
+
+
+class VendorRefused(DniError):
+    """The vendor refuses the account or the request. Asking again does not help."""
+
+    code = "vendor-refused"
+    title = "The vendor refuses"
+
+
+class VendorUnavailable(DniError):
+    """The vendor cannot be reached, is overloaded, or answers nonsense. Try again later."""
+
+    code = "vendor-unavailable"
+    title = "The vendor is unavailable"
+
+
 class CursorExpired(DniError):
     """What came behind a cursor was trimmed: its holder has missed events."""
 

@@ -61,3 +61,8 @@ def call_id_for(pool_id: str, *, provider: str, provider_call_id: str) -> str:
     digest = hashlib.sha256(f"{provider}\0{provider_call_id}".encode()).digest()
     told = "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in digest[:16])
     return f"call_{pool_id.removeprefix('pool_')}_{told}"
+
+
+def new_record_token() -> str:
+    """80 random bits, for the id of an order or of a release of a pool."""
+    return _token(16)

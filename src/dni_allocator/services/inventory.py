@@ -147,6 +147,16 @@ class Inventory:
             await self._directory.release(number, Entry(role=Role.INVENTORY, pool_id=pool.id))
 
 
+def objection_to(number: str, *, pool: Pool) -> str | None:
+    """Why a pool would not take a number, as the code of a rejected row; None: it would."""
+    try:
+        phone = parse_number(number, country=pool.settings.country)
+    except InvalidNumber as error:
+        return error.code
+    objection = _objection(phone, pool=pool)
+    return None if objection is None else objection[0]
+
+
 @dataclass(frozen=True, slots=True)
 class _ReadRow:
     position: int

@@ -95,6 +95,18 @@ class ShardKeys:
         """STREAM of those that failed: a burst of successes must not wash them away."""
         return f"{self.tag}:fwd:{endpoint_id}:failures"
 
+    def ledger(self, name: str) -> str:
+        """HASH id -> record, JSON: `purchases`, `releases`, `decisions` (`store.ledger`)."""
+        return f"{self.tag}:{name}"
+
+    def ledger_log(self, name: str) -> str:
+        """ZSET id -> created at, ms."""
+        return f"{self.tag}:{name}:log"
+
+    def ledger_open(self, name: str) -> str:
+        """ZSET id -> when to look at it next, ms: those that are not closed."""
+        return f"{self.tag}:{name}:open"
+
     @property
     def tally(self) -> str:
         """HASH: `trimmed` how far the outbox was trimmed, `lost` entries the cap dropped unread."""
@@ -155,6 +167,8 @@ class PoolKeys:
     """HASH number in quarantine -> since and why, JSON text."""
     suggested: str
     """ZSET destination that pages show and the pool does not know -> last seen, ms; with a TTL."""
+    upkeep: str
+    """HASH: what the pool's numbers cost, its rules of scaling, the latest decisions."""
     limits: str
     """Prefix of what the rate limits remember; each with a TTL of a day at most."""
     calls: str
@@ -188,6 +202,7 @@ class PoolKeys:
             resting=f"{base}:resting",
             notes=f"{base}:notes",
             suggested=f"{base}:suggested",
+            upkeep=f"{base}:upkeep",
             limits=f"{base}:limit:",
             calls=f"{base}:calls",
             call=f"{base}:call:",
@@ -242,6 +257,12 @@ WEBHOOKS = f"{PREFIX}:webhooks"
 
 SITES = f"{PREFIX}:sites"
 """HASH site id -> its record, JSON."""
+
+SANDBOX = f"{PREFIX}:sandbox"
+"""HASH fictional number that was sold -> reference of its order."""
+
+BUYER = f"{PREFIX}:buyer"
+"""STRING with a TTL: which process follows orders and scales pools."""
 
 FORWARDERS = f"{PREFIX}:forwarders"
 """ZSET token of a forwarder process -> last sign of life, ms."""

@@ -221,6 +221,15 @@ class PoolStore:
             raise PoolUnknown(message)
         return Detached(reply[0].decode().lower())
 
+    async def number(self, pool_id: str, number: str) -> AttachedNumber | None:
+        """One number as it is now; None: the pool does not have it. Two reads, not one instant."""
+        at = self._shards.pool(pool_id)
+        packed = await self._shards.execute("HGET", at.numbers, number)
+        if not isinstance(packed, bytes):
+            return None
+        deadline = await self._shards.execute("ZSCORE", at.leased, number)
+        return _attached(number, packed.decode(), None if deadline is None else count(deadline))
+
     async def inventory(
         self, pool_id: str, *, cursor: str, limit: int
     ) -> tuple[list[AttachedNumber], str]:
@@ -238,20 +247,10 @@ class PoolStore:
             return [], following
         deadlines = await self._shards.execute("ZMSCORE", at.leased, *found)
         scores = deadlines if isinstance(deadlines, list) else []
-        result = []
-        for (number, packed), deadline in zip(found.items(), scores, strict=True):
-            shelf, state, national, international, facts = packed.split("\t", 4)
-            result.append(
-                AttachedNumber(
-                    number=number,
-                    shelf=shelf,
-                    state=state,
-                    national=national,
-                    international=international or plain_international(number),
-                    facts=facts,
-                    deadline_ms=None if deadline is None else count(deadline),
-                )
-            )
+        result = [
+            _attached(number, packed, None if deadline is None else count(deadline))
+            for (number, packed), deadline in zip(found.items(), scores, strict=True)
+        ]
         return result, following
 
     async def delete_some(
@@ -272,6 +271,7 @@ class PoolStore:
                 "places": at.places,
                 "orders": at.orders,
                 "suggested": at.suggested,
+                "upkeep": at.upkeep,
                 "policy": packed_policy(pool.settings),
                 "given_now": self._shards.clock(),
                 "pool_id": pool.id,
@@ -287,3 +287,16 @@ class PoolStore:
         if reply[0] == b"GONE":
             return [], False
         return [number.decode() for number in reply[1:]], reply[0] == b"MORE"
+
+
+def _attached(number: str, packed: str, deadline_ms: int | None) -> AttachedNumber:
+    shelf, state, national, international, facts = packed.split("\t", 4)
+    return AttachedNumber(
+        number=number,
+        shelf=shelf,
+        state=state,
+        national=national,
+        international=international or plain_international(number),
+        facts=facts,
+        deadline_ms=deadline_ms,
+    )

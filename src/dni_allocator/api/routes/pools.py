@@ -10,9 +10,9 @@ from dni_allocator.api.auth import opens
 from dni_allocator.api.context import ServicesDep
 from dni_allocator.api.pool_schemas import (
     OccupancyOut,
-    PoolCreate,
     PoolEdit,
     PoolFields,
+    PoolOrder,
     PoolOut,
     PoolPageOut,
     SuggestionOut,
@@ -21,10 +21,12 @@ from dni_allocator.api.pool_schemas import (
 from dni_allocator.api.routing_schemas import named_in
 from dni_allocator.api.schemas_keys import RotateKeyBody, old_keys_out
 from dni_allocator.domain.conditions import Condition
+from dni_allocator.domain.errors import DniError
 from dni_allocator.domain.marketing import entry_of
 from dni_allocator.domain.pool import Occupancy, Pool, PoolSettings
 from dni_allocator.domain.routing import Routing, routing_of
 from dni_allocator.services.access import Caller, Scope
+from dni_allocator.services.purchases import PurchaseRequest
 
 router = APIRouter(prefix="/pools", tags=["pools"])
 admin = Depends(opens(Scope.ADMIN))
@@ -36,11 +38,36 @@ ForceQuery = Annotated[bool, Query(description="Also while visitors hold numbers
 
 
 @router.post("", status_code=201, summary="Make a pool", dependencies=[admin])
-async def create_pool(body: PoolCreate, services: ServicesDep, response: Response) -> PoolOut:
-    """Make a pool; the answer holds its id and its publishable key."""
-    pool = await services.pools.create(PoolSettings(**_values(body)))
+async def create_pool(body: PoolOrder, services: ServicesDep, response: Response) -> PoolOut:
+    """Make a pool; the answer holds its id, its publishable key, and the order of `auto_buy`."""
+    settings = PoolSettings(
+        **{name: value for name, value in _values(body).items() if name != "auto_buy"}
+    )
+    order = body.auto_buy
+    if order is None:
+        pool = await services.pools.create(settings)
+        response.headers["Location"] = f"/pools/{pool.id}"
+        return pool_out(pool)
+    vendor = order.vendor or settings.vendor or ""
+    services.purchases.check_vendor(vendor)
+    pool = await services.pools.create(settings)
+    try:
+        purchase = await services.purchases.place(
+            PurchaseRequest(
+                pool_id=pool.id,
+                wanted=order.wanted(pool.settings.country),
+                quantity=order.quantity,
+                vendor=vendor,
+                origin="auto_buy",
+            )
+        )
+    except DniError:
+        # Bad input leaves nothing behind.
+        await services.pools.delete(pool.id, force=True)
+        raise
+    services.buyer.nudge()
     response.headers["Location"] = f"/pools/{pool.id}"
-    return pool_out(pool)
+    return pool_out(pool).model_copy(update={"purchase_id": purchase.id})
 
 
 @router.get("", summary="List pools")

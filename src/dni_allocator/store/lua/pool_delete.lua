@@ -21,6 +21,7 @@ local suggested = KEYS[15]             -- ZSET destination unknown to the pool -
 local free      = KEYS[16]             -- prefix of ZSET number -> released at, ms, by shelf
 local past      = KEYS[17]             -- prefix of LIST of earlier holders, by number
 local visitors  = KEYS[18]             -- prefix of the visitors' hashes
+local upkeep    = KEYS[19]             -- HASH: what its numbers cost, its rules of scaling
 local given_now = ARGV[1]              -- ms, or empty: Redis TIME
 local pool_id   = ARGV[2]              -- id of the pool
 local window    = tonumber(ARGV[3])    -- attribution window, ms
@@ -71,6 +72,7 @@ if redis.call("ZCARD", leased) > 0 or redis.call("SCARD", drained) > 0 then
 end
 redis.call("DEL", conf, holders, numbers, shelves, stats)
 redis.call("DEL", resting, notes, places, orders, suggested)
+redis.call("DEL", upkeep)
 redis.call("SREM", pools, pool_id)
 redis.call("ZREM", due, pool_id)
 reply[1] = "DONE"

@@ -1,0 +1,1 @@
+"""The sandbox: a vendor of fictional numbers, for trying things out."""

@@ -1,0 +1,1 @@
+"""Stand-ins for telephony vendors over HTTP, and the documents their requests are judged by."""
