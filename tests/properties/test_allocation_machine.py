@@ -4,6 +4,7 @@ A long run:  DNI_MACHINE_EXAMPLES=2000 pytest tests/properties
 """
 
 import asyncio
+import json
 import os
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ from hypothesis.stateful import (
 )
 from redis.exceptions import NoScriptError
 
+from dni_allocator.domain.call import Call, CallStatus, CallUpdate, NewCall
 from dni_allocator.domain.errors import NumberUnknown
 from dni_allocator.domain.lease import Alive, Answer, Leased, Original, Overflow
 from dni_allocator.domain.pool import Pool, Selection
@@ -33,7 +35,7 @@ from tests.support.rig import SERVICE, SETTINGS, SHARED, SHOP, Rig, fictional
 EXAMPLES = int(os.environ.get("DNI_MACHINE_EXAMPLES", "200"))
 STEPS = 50
 
-IDLE_S, DELAY_S, WINDOW_S = 20, 5, 60
+IDLE_S, DELAY_S, WINDOW_S, HOLD_S = 20, 5, 60, 30
 POOLS = ("pool_a", "pool_b")
 NUMBERS = fictional(3)
 
@@ -64,6 +66,7 @@ class AllocationMachine(RuleBasedStateMachine):
         self.now = self.rig.clock.now_ms
         self.model = Model({})
         self.pools: dict[str, Pool] = {}
+        self.calls: list[Call] = []
 
     def teardown(self) -> None:
         """Give the connection back."""
@@ -95,6 +98,7 @@ class AllocationMachine(RuleBasedStateMachine):
                 idle_limit_s=IDLE_S,
                 closed_browser_delay_s=DELAY_S,
                 attribution_window_s=WINDOW_S,
+                hold_after_call_s=HOLD_S,
                 selection=selection,
                 overflow_numbers=(SHARED,) if overflow else (),
             )
@@ -210,7 +214,7 @@ class AllocationMachine(RuleBasedStateMachine):
         """Housekeeping, which nothing but the events may depend on."""
         for _ in range(2 if twice else 1):
             self.loop.run(self.rig.sweeper.sweep_once())
-        self.model.swept()
+        self.model.swept(self.now)
         for pool_id in POOLS:
             at = self.rig.shards.pool(pool_id)
             assert self.client.zcount(at.leased, "-inf", self.now) == 0
@@ -220,6 +224,7 @@ class AllocationMachine(RuleBasedStateMachine):
         # An operator's command meets numbers as they were when the store last looked; what it
         # says of one whose lease ended unnoticed is a matter of luck. Look first, directory not.
         self.loop.run(self.rig.leases.sweep(pool, window_ms=WINDOW_S * 1000))
+        self.model.pools[pool].swept(self.now)
 
     @rule(pool=pools, number=numbers)
     def attach(self, pool: str, number: str) -> None:
@@ -272,6 +277,42 @@ class AllocationMachine(RuleBasedStateMachine):
         assert expected in {None, (best, found.basis.value)}
         assert found.pool.id == pool
 
+    @rule(number=numbers, twice=st.booleans())
+    def call(self, number: str, *, twice: bool) -> None:
+        """A call is recorded, perhaps twice: its number is nobody else's for a while."""
+        pool = self.model.whose(number)
+        new = NewCall(number=number, provider="x", provider_call_id=f"c{len(self.calls)}")
+        if pool is None:
+            with pytest.raises(NumberUnknown):
+                self.loop.run(self.rig.calls.start(new))
+            return
+        self._notice(pool)
+        model = self.model.pools[pool]
+        expected = model.who(number, at=self.now, now=self.now)
+        started = self.loop.run(self.rig.calls.start(new))
+        assert started.created
+        assert (started.call.visitor_id or None, started.call.basis.value) == expected
+        if twice:
+            again = self.loop.run(self.rig.calls.start(new))
+            assert (again.call, again.created) == (started.call, False)
+        model.hold(number, started.call.lease_id, until_ms=self.now + HOLD_S * 1000)
+        self.calls.append(started.call)
+
+    @rule(which=st.integers(0, 9), twice=st.booleans())
+    def call_is_over(self, which: int, *, twice: bool) -> None:
+        """Its number is held again from then on, unless somebody else has it by now."""
+        if not self.calls:
+            return
+        call = self.calls[which % len(self.calls)]
+        self._notice(call.pool_id)
+        before = self.loop.run(self.rig.calls.find(call.id))
+        for _ in range(2 if twice else 1):
+            self.loop.run(self.rig.calls.update(call.id, CallUpdate(status=CallStatus.COMPLETED)))
+        if not before.status.final:
+            self.model.pools[call.pool_id].hold(
+                call.number, call.lease_id, until_ms=self.now + HOLD_S * 1000
+            )
+
     # --- always -------------------------------------------------------------------------------
 
     @invariant()
@@ -307,6 +348,10 @@ class WithEvents(AllocationMachine):
             for event in self.loop.run(self.rig.events(self.pools[pool_id]))
             if event["p"] == pool_id
         ]
+        calls = [json.loads(e["j"])["call_id"] for e in events if e["t"] == "call.started"]
+        assert calls == [each.id for each in self.calls if each.pool_id == pool_id]
+        over = [json.loads(e["j"])["call_id"] for e in events if e["t"] == "call.completed"]
+        assert len(over) == len(set(over))
         assigned = [f"lse_{pool_id[5:]}_{e['f']}" for e in events if e["t"] == "number.assigned"]
         ended = sorted(
             (f"lse_{pool_id[5:]}_{e['f']}", e["v"], int(e["s"]), int(e["w"]), e["r"])

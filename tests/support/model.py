@@ -33,6 +33,8 @@ class Number:
     holder: Tenure | None = None
     deadline_ms: int | None = None
     draining: bool = False
+    held_until_ms: int | None = None
+    """It was called: only who had it is given it. Over when housekeeping notices."""
 
     @property
     def leased(self) -> bool:
@@ -128,7 +130,11 @@ class PoolModel:
         )
         if own:
             return Expected("leased", "returned", own)
-        free = {name: n.released_ms for name, n in self.numbers.items() if not n.leased}
+        free = {
+            name: number.released_ms
+            for name, number in self.numbers.items()
+            if not number.leased and number.held_until_ms is None
+        }
         if free and self.random:
             return Expected("leased", "new", frozenset(free))
         if free:
@@ -156,6 +162,21 @@ class PoolModel:
             record.pages[page] = now
             record.closed_ms = None
         return bool(held)
+
+    def hold(self, name: str, lease_id: str, *, until_ms: int) -> None:
+        """A call that is attributed to this lease ("": to none) came, or is over."""
+        number = self.numbers.get(name)
+        if number is None or number.draining:
+            return
+        if number.leased and number.holder is not None and number.holder.lease_id != lease_id:
+            return
+        number.held_until_ms = max(until_ms, number.held_until_ms or 0)
+
+    def swept(self, now: int) -> None:
+        """Housekeeping found the holds that are over."""
+        for number in self.numbers.values():
+            if number.held_until_ms is not None and number.held_until_ms <= now:
+                number.held_until_ms = None
 
     def close(self, visitor: str, page: str, *, now: int) -> str:
         """Close a page; what that did."""
@@ -232,7 +253,7 @@ class Model:
             self._release(pool_id, name)
             return "absent"
         if number.leased and not force:
-            number.draining = True
+            number.draining, number.held_until_ms = True, None
             return "draining"
         if number.leased:
             number.draining = False
@@ -241,9 +262,10 @@ class Model:
         self._release(pool_id, name)
         return "detached"
 
-    def swept(self) -> None:
-        """The directory has heard of all numbers that left."""
+    def swept(self, now: int) -> None:
+        """The directory has heard of all numbers that left, and holds that are over ended."""
         for pool_id, pool in self.pools.items():
+            pool.swept(now)
             for name in pool.leaving:
                 self._release(pool_id, name)
             pool.leaving.clear()
