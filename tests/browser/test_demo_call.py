@@ -36,6 +36,48 @@ async def test_call_is_attributed_to_the_visitor_who_came_by_the_ad(
         assert visitor.complaints == []
 
 
+async def test_call_is_recorded_and_delivered(
+    browser: Browser, redis_url: str, tmp_path: Path
+) -> None:
+    """The played call is a record like any: the downstream store has it, with its visitor."""
+    async with showing(browser, redis_url=redis_url, data_dir=tmp_path) as show:
+        visitor = await show.visitor()
+        page = await visitor.open(AD)
+        number = await visitor.number(page)
+
+        await call(page)
+
+        shown = page.locator("#received li", has_text="call.started")
+        await shown.wait_for()
+        assert f"{number} · from google" in (await shown.text_content() or "")
+        (recorded,) = (await show.admin.get("/calls")).raise_for_status().json()["calls"]
+        assert recorded["attribution"]["visitor_id"] == await visitor_id(page)
+        (event,) = [each for each in await received(show) if each["type"] == "call.started"]
+        payload = event["payload"]
+        assert isinstance(payload, dict)
+        assert payload["data"]["call_id"] == recorded["id"]
+
+
+async def test_a_called_number_is_held_for_its_visitor(
+    browser: Browser, redis_url: str, tmp_path: Path
+) -> None:
+    """Whoever left after the call leaves a number that nobody else is given at once."""
+    async with showing(browser, redis_url=redis_url, data_dir=tmp_path) as show:
+        leaving, watching = await show.visitor(), await show.visitor()
+        left = await leaving.open()
+        number = await leaving.number(left)
+        await call(left)
+        page = await watching.open()
+
+        await leaving.leave(left)
+        await show.becomes(number, "closing")
+        await show.pass_time(10)
+
+        await page.locator(f"{pool_row(number)}[data-state=held]").wait_for()
+        await show.pass_time(20)
+        await page.locator(f"{pool_row(number)}[data-state=free]").wait_for()
+
+
 async def test_assignment_arrives_at_the_sink_signed_and_is_shown(
     browser: Browser, redis_url: str, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import NamedTuple
 
+from dni_allocator.domain.call import NewCall
 from dni_allocator.domain.matching import Match
 from dni_allocator.domain.pool import Pool, PoolSettings
 from dni_allocator.store.policies import packed_policy
@@ -167,6 +168,20 @@ async def test_unordered_until_the_order_is_put(rig: Rig) -> None:
     told = await _explain(rig, settings)
     assert told.order == told.shelves[0]
     assert told.shelves[1:3] == ("1", ONE)
+
+
+async def test_ok_names_a_held_number_as_the_one_to_get_back(rig: Rig) -> None:
+    """It was called and its lease is over: nobody else's, still its visitor's."""
+    pool = await rig.edit(await rig.pool([ONE]), hold_after_call_s=600)
+    await rig.lease(pool, "ann")
+    await rig.calls.start(NewCall(number=ONE))
+    rig.clock.advance(seconds=300)
+    await rig.sweeper.sweep_once()
+
+    told, others = await _explain(rig), await _explain(rig, visitor_id="bob")
+
+    assert (told.back, told.quarantined, told.shelves) == (ONE, "1", ())
+    assert others.back == ""
 
 
 async def test_gone_without_the_pool(rig: Rig) -> None:

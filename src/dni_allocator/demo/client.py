@@ -96,9 +96,12 @@ class Client:
         await self._service.aclose()
         await self._sink.aclose()
 
-    async def attribution(self, number: str) -> httpx.Response:
-        """Whose number it is, exactly as the service answers, a refusal included."""
-        return await self._service.get(f"/attribution/{number}")
+    async def record_call(self, number: str) -> httpx.Response:
+        """A call to a number: the record, exactly as the service answers, a refusal included.
+
+        Nobody is said to call: whoever plays with the page is not one caller who calls again.
+        """
+        return await self._service.post("/calls", json={"number": number})
 
     async def pool_named(self, name: str) -> PoolSeen | None:
         """The pool of this name, None when there is none."""

@@ -28,6 +28,7 @@ class Company:
     overflow_number: str = "+18005550199"
     idle_limit_s: int = 60
     closed_browser_delay_s: int = 10
+    hold_after_call_s: int = 30
 
 
 SAGUARO: Final = Company()

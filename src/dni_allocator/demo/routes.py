@@ -111,9 +111,9 @@ class DemoPages:
         return Response(_file(name), media_type=_STATIC[name], headers=_HEADERS)
 
     async def _call(self, body: CallBody) -> Response:
-        """Play an incoming call: ask the service as a backend would, pass its answer on."""
+        """Play an incoming call: record it as a backend would, pass the answer on."""
         try:
-            answer = await self._client.attribution(body.number)
+            answer = await self._client.record_call(body.number)
         except httpx.HTTPError:
             return _no_answer("The service does not answer.")
         return Response(

@@ -44,6 +44,7 @@ async def set_stage(
         "overflow_numbers": [company.overflow_number],
         "idle_limit_s": company.idle_limit_s,
         "closed_browser_delay_s": company.closed_browser_delay_s,
+        "hold_after_call_s": company.hold_after_call_s,
         "allowed_origins": list(origins),
         "paused": False,
         # A headless browser names itself, and isbot knows it; whoever looks at the demonstration

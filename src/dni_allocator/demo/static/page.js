@@ -12,6 +12,7 @@
     live: "is on the site right now",
     closing: "has just left; the number is still locked",
     ended: "had it last, the lease has ended",
+    caller_memory: "called before",
     overflow: "saw the shared overflow number, as others did",
     none: "nobody is known to have had it",
   };
@@ -20,7 +21,12 @@
     returned: "same as last time",
     closed: "last page closed",
     idle: "fell silent",
+    no_holder: "called, and shown to nobody",
+    many_callers: "called by many",
   };
+
+  const STATES = { free: "free", held: "held after a call", quarantined: "in quarantine" };
+  const SOURCED = new Set(["number.assigned", "call.started"]);
 
   window.dni =
     window.dni ||
@@ -102,28 +108,29 @@
     refresh();
   });
 
-  function verdict(found) {
+  function verdict(call) {
+    const found = call.attribution;
     const sure = Math.round(found.confidence * 100) + "\u00a0%\u00a0sure";
     const who = found.visitor_id ? "Visitor " + found.visitor_id.slice(0, 8) + "…" : "The caller";
-    const fields = found.fields || {};
+    const fields = found.fields;
     const list = make("dl");
     const add = (term, value) =>
       value && list.append(make("dt", "", term), make("dd", "", String(value)));
-    add("Dialed", found.number);
+    add("Dialed", call.number);
     add("Came from", [fields.utm_source, fields.utm_medium].filter(Boolean).join(" / "));
     add("Campaign", fields.utm_campaign);
     add("Keyword", fields.utm_term);
     add("Click id", fields.gclid || fields.fbclid);
     add("Page", found.url && new URL(found.url).origin + new URL(found.url).pathname);
-    add("Route the call to", found.route_to);
-    const raw = make("pre", "", JSON.stringify(found, null, 2));
+    add("Route the call to", call.route_to);
+    const raw = make("pre", "", JSON.stringify(call, null, 2));
     raw.tabIndex = 0;
     return make(
       "div",
       "verdict",
       make("p", "", make("b", "", who), " " + BASES[found.basis] + ": ", make("b", "", sure), "."),
       list,
-      make("details", "", make("summary", "", "The whole answer of GET /attribution"), raw),
+      make("details", "", make("summary", "", "The whole answer of POST /calls"), raw),
     );
   }
 
@@ -138,7 +145,7 @@
       const about = [
         event.number,
         REASONS[event.reason] || event.reason,
-        event.type === "number.assigned" && event.source && "from " + event.source,
+        SOURCED.has(event.type) && event.source && "from " + event.source,
         event.deliveries > 1 && "came " + event.deliveries + " times",
       ];
       const proof = event.signature + " ✓ ";
@@ -170,7 +177,7 @@
       ...numbers.map((each) => {
         const isMine = each.number === mine && each.state !== "free";
         const left = Math.ceil(each.ends_in_s) + " s left";
-        const text = each.state === "free" ? "free" : (isMine ? "yours · " : "locked · ") + left;
+        const text = STATES[each.state] || (isMine ? "yours · " : "locked · ") + left;
         const item = make(
           "li",
           each.state === "free" ? "" : isMine ? "yours" : "leased",
