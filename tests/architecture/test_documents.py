@@ -207,7 +207,7 @@ def test_example_events_have_the_shape_that_is_sent(event_type: str) -> None:
             "url", "referrer", "fields", "started_at", "ended_at",
         }  # fmt: skip
         entry |= {name: value for name, value in data.items() if name not in known}
-    if "endpoint_id" not in data and "started_at" in data:
+    if "started_at" in data and "call_id" not in data:
         entry["s"] = milliseconds(data["started_at"])
     shard, _, entry_id = data["event_id"].removeprefix("evt_s").partition("_")
     sent: Event = from_entry(int(shard), entry_id, entry)

@@ -1,6 +1,7 @@
 """Batches at the sink, and what becomes of calls and conversions; on SQLite and PostgreSQL."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,6 +13,17 @@ import httpx
 import pytest
 from sqlalchemy import Engine, Table, create_engine, select
 
+from dni_allocator.domain.attribution import Basis
+from dni_allocator.domain.call import (
+    STARTED,
+    Call,
+    CallStatus,
+    CallUpdate,
+    Rule,
+    changed,
+    entry,
+)
+from dni_allocator.domain.events import from_entry
 from dni_allocator.sink.app import create_app
 from dni_allocator.sink.projections import CALLS, CONVERSIONS
 from dni_allocator.sink.tables import EVENTS, METADATA
@@ -111,6 +123,37 @@ async def test_a_call_is_one_row_brought_up_to_date(engine: Engine) -> None:
     assert call["fields"] == {"utm_source": "mail"}
 
 
+async def test_the_course_of_a_call_as_we_send_it(engine: Engine) -> None:
+    """Our own events of one call, in any order, leave the row that says what became of it."""
+    rings = Call(
+        id="call_a_0123456789abcdef", pool_id="pool_a", number="+16025550100",
+        caller="+14155550177", provider="twilio", provider_call_id="CA1",
+        route_to="+16023133897", started_ms=1_795_344_000_000, basis=Basis.LIVE, confidence=1.0,
+        visitor_id="ann", lease_id="lse_a_7", fields={"gclid": "1"}, source="google",
+        source_name="google", medium="paid", first_time_caller=True,
+        updated_ms=1_795_344_000_000,
+    )  # fmt: skip
+    over, kinds = changed(
+        rings,
+        CallUpdate(status=CallStatus.COMPLETED, duration_s=90, value=Decimal("12.5"),
+                   currency="USD", ended_ms=1_795_344_000_001),
+        rule=Rule(),
+        now_ms=1_795_344_095_000,
+    )  # fmt: skip
+    sent = [
+        from_entry(0, f"{at}-0", entry(kind, call)).payload()
+        for at, (kind, call) in enumerate([(STARTED, rings), *((kind, over) for kind in kinds)])
+    ]
+
+    await send(engine, list(reversed(sent)))
+
+    [row] = rows(engine, CALLS)
+    assert (row["status"], row["duration_s"], row["qualified"]) == ("completed", 90, True)
+    assert (row["provider_call_id"], row["first_time_caller"]) == ("CA1", True)
+    assert (row["source"], row["lease_id"], row["value"]) == ("google", "lse_a_7", Decimal("12.5"))
+    assert row["started_at"] == datetime.fromtimestamp(1_795_344_000, UTC)
+
+
 async def test_a_conversion_is_one_row(engine: Engine) -> None:
     """What cannot be a value of its column is left out; the event keeps it."""
     sent = happening("conversion.reported", at_s=3, conversion_id="cnv_1", call_id="call_1",
@@ -123,18 +166,27 @@ async def test_a_conversion_is_one_row(engine: Engine) -> None:
     assert conversion["value"] is None
 
 
-async def test_the_documented_query_runs(postgresql_url: str) -> None:
-    """An analyst can paste it."""
+async def test_the_documented_queries_run(postgresql_url: str) -> None:
+    """An analyst can paste them."""
     made = create_engine(postgresql_url)
     METADATA.drop_all(made)
-    await send(made, [happening("number.assigned", at_s=5, fields={"utm_source": "mail"})])
-    query = DOCUMENT.read_text("utf-8").split("```sql\n")[1].split("```")[0]
+    told = {"call_id": "c", "source": "google", "value": 2.5, "qualified": True, "confidence": 1}
+    await send(
+        made,
+        [
+            happening("number.assigned", at_s=5, fields={"utm_source": "mail"}),
+            happening("call.qualified", at_s=6, **told),
+        ],
+    )
+    leases, calls = re.findall(r"```sql\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
 
     with made.connect() as connection:
-        [row] = connection.exec_driver_sql(query.replace("%", "%%")).all()
+        ended = connection.exec_driver_sql(leases.replace("%", "%%")).all()
+        [worth] = connection.exec_driver_sql(calls.replace("%", "%%")).all()
     made.dispose()
 
-    assert tuple(row)[1:] == ("mail", 1, 0)
+    assert ("mail", 1, 0) in [tuple(row)[1:] for row in ended]
+    assert tuple(worth) == ("google", None, 1, 1, Decimal("2.5000"), Decimal("1.00"))
 
 
 @pytest.mark.parametrize("table", [EVENTS, CALLS, CONVERSIONS], ids=lambda table: str(table.name))

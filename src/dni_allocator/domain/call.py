@@ -233,12 +233,16 @@ def changed(
         events.append(COMPLETED)
     if after.qualified and not call.qualified:
         events.append(QUALIFIED)
-    return replace(after, updated_ms=now_ms), tuple(events or [UPDATED])
+    # Never backwards, also when the clock was set.
+    updated_ms = max(now_ms, call.updated_ms)
+    return replace(after, updated_ms=updated_ms), tuple(events or [UPDATED])
 
 
 def entry(kind: str, call: Call) -> dict[str, str]:
-    """The outbox entry of an event about a call: the whole call as it is after the event."""
-    when = {STARTED: call.started_ms, COMPLETED: call.ended_ms}.get(kind)
+    """The outbox entry of an event about a call: the whole call as it is after the event.
+
+    It happened when it became known, so that of two events the later one knows more.
+    """
     told = {"url": call.url, "referrer": call.referrer, "fields": call.fields}
     facts: dict[str, object] = {
         "call_id": call.id,
@@ -269,7 +273,7 @@ def entry(kind: str, call: Call) -> dict[str, str]:
         "v": call.visitor_id,
         "d": call.route_to,
         "f": call.lease_id.rpartition("_")[2],
-        "w": str(call.updated_ms if when is None else when),
+        "w": str(call.updated_ms),
         "x": json.dumps(told, separators=(",", ":")),
         "j": json.dumps(
             {name: None if value == "" else value for name, value in facts.items()},

@@ -11,6 +11,7 @@ from typing import Final
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     Column,
     Connection,
     Float,
@@ -31,6 +32,8 @@ CALLS: Final = Table(
     METADATA,
     Column("call_id", String(255), primary_key=True),
     Column("updated_at", Moment, nullable=False, index=True),
+    Column("provider", String(32)),
+    Column("provider_call_id", String(255)),
     Column("status", String(64)),
     Column("started_at", Moment, index=True),
     Column("answered_at", Moment),
@@ -39,14 +42,20 @@ CALLS: Final = Table(
     Column("pool_id", String(255), index=True),
     Column("number", String(32), index=True),
     Column("caller", String(32)),
+    Column("first_time_caller", Boolean),
     Column("destination", String(32)),
     Column("visitor_id", String(255), index=True),
     Column("lease_id", String(255)),
     Column("basis", String(64)),
     Column("confidence", Float),
+    Column("source", String(64), index=True),
+    Column("source_name", String(255)),
+    Column("medium", String(64)),
     Column("outcome", String(255)),
     Column("value", Numeric(18, 4)),
     Column("currency", String(3)),
+    Column("recording_url", Text),
+    Column("qualified", Boolean),
     Column("url", Text),
     Column("referrer", Text),
     Column("fields", JSON),
@@ -124,12 +133,10 @@ def _as(column: Column[object], value: object) -> object:
     kind = column.type
     if isinstance(kind, JSON):
         return value
+    if isinstance(kind, Boolean):
+        return value if isinstance(value, bool) else None
     if isinstance(kind, Moment):
-        try:
-            moment = datetime.fromisoformat(str(value))
-        except ValueError:
-            return None
-        return moment if moment.tzinfo is not None else None
+        return _moment(str(value))
     if isinstance(kind, String):
         return str(value)[: kind.length]
     try:
@@ -137,3 +144,11 @@ def _as(column: Column[object], value: object) -> object:
     except ValueError:
         return None
     return int(number) if isinstance(kind, Integer) else number
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
