@@ -14,6 +14,7 @@ from dni_allocator.api.auditing import audited
 from dni_allocator.api.caller import TrustedProxies
 from dni_allocator.api.context import Services
 from dni_allocator.api.edge import Edge
+from dni_allocator.api.request_ids import named
 from dni_allocator.app.http import behind_proxies, bounded_bodies, build_api, closing
 from dni_allocator.app.stores import Stores
 from dni_allocator.app.wiring import DIALECTS, build_services
@@ -100,7 +101,7 @@ class App:
             # Not before the tag's calls: they ask neither for the client's address nor the scheme.
             proxies=TrustedProxies.parse(settings.forwarded_allow_ips),
             rest=behind_proxies(
-                bounded_bodies(audited(self.api, self.services.audit)),
+                bounded_bodies(named(audited(self.api, self.services.audit))),
                 believed=settings.forwarded_allow_ips,
             ),
         )

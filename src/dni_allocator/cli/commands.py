@@ -17,6 +17,8 @@ app = typer.Typer(
 app.add_typer(keys.app, name="keys")
 events_app = typer.Typer(help="Events.", no_args_is_help=True)
 app.add_typer(events_app, name="events")
+config_app = typer.Typer(help="Settings.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
 
 NoForwarder = Annotated[
     bool, typer.Option("--no-forwarder", help="Leave deliveries to `dni-allocator forward`.")
@@ -181,3 +183,19 @@ def tail(
     run_tail(
         oldest=oldest, types=event_type or [], pools=pool or [], as_json=as_json, follow=follow
     )
+
+
+@config_app.command("check")
+def config_check() -> None:
+    """Read the settings as a start would; exit status 2 when they are wrong. Reaches nothing."""
+    from dni_allocator.cli.configuring import check
+
+    raise typer.Exit(check())
+
+
+@config_app.command("show")
+def config_show() -> None:
+    """Print every setting, its value (no secret), and where it comes from."""
+    from dni_allocator.cli.configuring import show
+
+    show()

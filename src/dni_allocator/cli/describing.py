@@ -7,6 +7,7 @@ import typer
 import yaml
 
 from dni_allocator.app import App
+from dni_allocator.cli.configuring import settings_table
 from dni_allocator.domain.catalogue import KINDS
 from dni_allocator.settings import Settings
 
@@ -18,8 +19,11 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
+_BEGIN, _END = "<!-- settings, written by `make openapi` -->\n", "<!-- end of settings -->\n"
+
+
 def describe(path: Path, *, check: bool) -> int:
-    """Write the description to `path` and the schemas of events to `docs/schemas` beside it.
+    """Write the description to `path`, and beside it `docs/schemas` and the table of settings.
 
     With `check` only compare. Return the exit status.
     """
@@ -33,6 +37,9 @@ def describe(path: Path, *, check: bool) -> int:
     for kind in KINDS.values():
         text = json.dumps(kind.schema(), indent=2, ensure_ascii=False) + "\n"
         wanted[folder / kind.file_name] = text
+    operations = path.parent / "docs" / "operations.md"
+    if operations.is_file():
+        wanted[operations] = _with_settings(operations.read_text("utf-8"))
     stale = [
         file
         for file, text in wanted.items()
@@ -46,3 +53,10 @@ def describe(path: Path, *, check: bool) -> int:
     for file in stale:
         typer.echo(f"{file} is not what the code describes; run: make openapi", err=True)
     return 1 if stale else 0
+
+
+def _with_settings(document: str) -> str:
+    """The document with the table of settings as it is now, between its two marks."""
+    before, begin, rest = document.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    return f"{before}{begin}\n{settings_table()}{end}{after}" if end else document

@@ -57,6 +57,7 @@ async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
             ws="none",
             lifespan="off",
             access_log=False,
+            log_config=None,  # telemetry has set it up
             log_level="warning",
             server_header=False,
             timeout_graceful_shutdown=REQUESTS_FINISH_WITHIN_S,

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -14,8 +15,8 @@ from pydantic import ValidationError
 from dni_allocator.app import App, Options
 from dni_allocator.cli.corked import CorkedHttpProtocol
 from dni_allocator.cli.server import DrainingServer
-from dni_allocator.domain.errors import DniError, StoreUnavailable
-from dni_allocator.settings import Settings
+from dni_allocator.domain.errors import ConfigurationError, DniError, StoreUnavailable
+from dni_allocator.settings import Settings, unknown_variables
 from dni_allocator.sink.app import create_app
 from dni_allocator.store.embedded import EmbeddedServer
 from dni_allocator.telemetry import configure_logging
@@ -26,6 +27,7 @@ REQUESTS_FINISH_WITHIN_S = 20
 
 def run_service(*, forwarder: bool) -> None:
     """Serve until told to stop."""
+    tell_unknown()
     with store() as settings:
         app = App(settings, Options(forwarder=forwarder, announce=announce_key))
         _check(app)
@@ -73,6 +75,7 @@ def server(settings: Settings, app: App) -> DrainingServer:
         ws="none",
         proxy_headers=False,  # the application does it where it matters
         access_log=False,
+        log_config=None,  # telemetry has set it up
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=REQUESTS_FINISH_WITHIN_S,
@@ -82,6 +85,7 @@ def server(settings: Settings, app: App) -> DrainingServer:
 
 def run_forwarder() -> None:
     """Forward until told to stop."""
+    tell_unknown()
     with store() as settings:
         app = App(settings, Options(announce=announce_key))
         _check(app)
@@ -98,6 +102,7 @@ def run_sink(
         host=host,
         port=port,
         access_log=False,
+        log_config=None,  # telemetry has set it up
         log_level="warning",
         server_header=False,
     )
@@ -131,11 +136,21 @@ def load_settings() -> Settings:
     """Read the environment. Ends the process with a readable message when it is wrong."""
     try:
         return Settings()
+    except ConfigurationError as error:
+        typer.echo(f"dni-allocator: {error.detail}", err=True)
+        raise typer.Exit(2) from error
     except ValidationError as error:
         for finding in error.errors(include_url=False, include_input=False):
             name = "_".join(str(part) for part in finding["loc"]).upper()
             typer.echo(f"dni-allocator: DNI_{name}: {finding['msg']}", err=True)
         raise typer.Exit(2) from error
+
+
+def tell_unknown() -> None:
+    """Name variables that look like settings and are none: a typing error must not go unseen."""
+    for name, meant in unknown_variables(os.environ).items():
+        hint = f" Did you mean {meant}?" if meant else ""
+        typer.echo(f"dni-allocator: {name} is no setting and is ignored.{hint}", err=True)
 
 
 async def _until_told(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
