@@ -98,3 +98,30 @@ async def test_a_deleted_pool_takes_its_books_along(rig: Rig) -> None:
     await rig.pools.delete_some(pool, force=False)
 
     assert await rig.execute("EXISTS", rig.shards.pool("pool_a").upkeep) == 0
+
+
+async def test_rules_of_scaling_ok_and_forgotten(rig: Rig) -> None:
+    """The pool is on the list of those that scale while it has rules; twice is once."""
+    await rig.pool([])
+    at = rig.shards.pool("pool_a")
+
+    for rules, listed in (("{}", 1), ("{}", 1), ("", 0), ("", 0)):
+        reply = await call(
+            rig, "scaling_rules_put", upkeep=at.upkeep, scaled=at.shard.scaled, rules=rules
+        )
+        assert reply == ["OK"]
+        assert await rig.execute("SCARD", at.shard.scaled) == listed
+        assert await rig.execute("HEXISTS", at.upkeep, "rules") == listed
+
+
+async def test_rules_of_scaling_gone(rig: Rig) -> None:
+    """A pool that was deleted is on the list no more."""
+    at = rig.shards.pool("pool_a")
+    await rig.execute("SADD", at.shard.scaled, "pool_a")
+
+    reply = await call(
+        rig, "scaling_rules_put", upkeep=at.upkeep, scaled=at.shard.scaled, rules="{}"
+    )
+
+    assert reply == ["GONE"]
+    assert await rig.execute("EXISTS", at.shard.scaled, at.upkeep) == 0

@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from dni_allocator.services.history import Historian
 from tests.support.clock import ManualClock
 from tests.support.service import Service, serving
 from tests.support.vendors.shops import IMPATIENT
@@ -33,6 +34,15 @@ class Market:
 
     service: Service
     vendor: Vendor
+    historian: Historian = field(init=False)
+
+    def __post_init__(self) -> None:
+        """One historian throughout: another would find the shards locked."""
+        self.historian = self.service.app.historian()
+
+    async def look(self) -> None:
+        """Note what happened and how full the pools are."""
+        await self.historian.round()
 
     async def order(self, pool_id: str, **wishes: object) -> Json:
         """Order one local number of the pool's country, or what is wished."""

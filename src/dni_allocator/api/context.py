@@ -24,6 +24,7 @@ from dni_allocator.services.purchases import Purchases
 from dni_allocator.services.quarantine import Quarantine
 from dni_allocator.services.reconciling import Reconciling
 from dni_allocator.services.releasing import Releasing
+from dni_allocator.services.scaling import Scaling
 from dni_allocator.services.secret_keys import SecretKeys
 from dni_allocator.services.shops import Shops
 from dni_allocator.services.site_records import SiteRecords
@@ -60,6 +61,7 @@ class Services:
     purchases: Purchases
     releasing: Releasing
     reconciling: Reconciling
+    scaling: Scaling
     buyer: Buyer
 
 

@@ -39,6 +39,7 @@ STATUS_OF: Mapping[str, int] = {
     "numbers-rejected": 422,
     "site-unknown": 404,
     "purchase-unknown": 404,
+    "decision-unknown": 404,
     "vendor-unknown": 404,
     "purchase-closed": 409,
     "vendor-not-configured": 409,

@@ -119,5 +119,6 @@ def build_services(
         purchases=buying.purchases,
         releasing=buying.releasing,
         reconciling=buying.reconciling,
+        scaling=buying.scaling,
         buyer=buying.buyer,
     )

@@ -236,6 +236,42 @@ _KINDS: Final = (
         },
     ),
     Kind(
+        type="autoscale.decided",
+        version=1,
+        summary="A pool should grow or shrink; sent again when its state changes.",
+        data={
+            "pool_id": _required("The pool."),
+            "decision_id": _required("The decision, as `/autoscale` has it."),
+            "action": _required("`grow`, `shrink`, or `stay` where it may not."),
+            "state": _required("`proposed`, `approved`, `applied`, `blocked`, … More may come."),
+            "size": {"type": "integer", "description": "Numbers in circulation and on order."},
+            "needed": {"type": "integer", "description": "Numbers the pool should have."},
+            "buy": {"type": "integer", "description": "To be bought."},
+            "recall": {"type": "integer", "description": "To be taken back from their rest."},
+            "release": {"type": "integer", "description": "To be let go."},
+            "purchase_id": _text("The order that follows; null: none, or not yet."),
+            "reasons": {
+                "type": "array",
+                "description": "Why: a stable word and a sentence each.",
+                "items": {
+                    "type": "object",
+                    "required": ["code", "detail"],
+                    "properties": {"code": {"type": "string"}, "detail": {"type": "string"}},
+                },
+            },
+        },
+        example={
+            "t": "autoscale.decided",
+            "p": "pool_jxf0pv7gvgd81b0w",
+            "w": "1795423137176",
+            "j": '{"decision_id":"dec_jxf0pv7gvgd81b0w_8m2n4p6q1r3s5t7v","action":"grow",'
+            '"state":"applied","size":20,"needed":26,"buy":4,"recall":0,"release":0,'
+            '"purchase_id":"pur_jxf0pv7gvgd81b0w_8m2n4p6q1r3s5t7v","reasons":[{"code":"load",'
+            '"detail":"The load is 17.2, which needs 26 numbers."},{"code":"step",'
+            '"detail":"6 are missing, 4 are one step."}]}',
+        },
+    ),
+    Kind(
         type="endpoint.test",
         version=1,
         summary="Somebody tests the endpoint. Sent to that endpoint only, outside the outbox.",

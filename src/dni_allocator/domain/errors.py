@@ -165,8 +165,15 @@ class PurchaseUnknown(DniError):
     title = "Unknown order"
 
 
+class DecisionUnknown(DniError):
+    """No decision to scale has this id."""
+
+    code = "decision-unknown"
+    title = "Unknown decision"
+
+
 class PurchaseClosed(DniError):
-    """The order or release has gone too far to be called off."""
+    """The order, release or decision has gone too far to be called off or answered."""
 
     code = "purchase-closed"
     title = "Nothing to call off any more"

@@ -99,6 +99,11 @@ class ShardKeys:
         """HASH id -> record, JSON: `purchases`, `releases`, `decisions` (`store.ledger`)."""
         return f"{self.tag}:{name}"
 
+    @property
+    def scaled(self) -> str:
+        """SET of the pools that scale."""
+        return f"{self.tag}:scaled"
+
     def ledger_log(self, name: str) -> str:
         """ZSET id -> created at, ms."""
         return f"{self.tag}:{name}:log"
