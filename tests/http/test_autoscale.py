@@ -2,6 +2,9 @@
 
 import pytest
 
+from dni_allocator.domain.errors import StoreUnavailable
+from dni_allocator.domain.purchase import Purchase
+from dni_allocator.services.purchases import PurchaseRequest
 from tests.http.test_bad_input import assert_problem
 from tests.support.buying import Json, Market
 from tests.support.service import Service, Site
@@ -93,6 +96,47 @@ async def test_it_grows_again_after_the_cool_down_and_then_is_content(market: Ma
     assert sizes[0] < sizes[-1] == sizes[-2]
     shown = await market.read(f"/pools/{site.pool_id}/autoscale")
     assert (shown["now"]["action"], shown["now"]["blocked"]) == ("stay", False)
+
+
+async def test_a_decision_whose_maker_died_is_carried_out_once(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dead after the order was placed and before that was noted: the next one finds the order."""
+    site = await scaling_pool(market, rules=RULES)
+    await crowd(market, site, 6)
+    purchases = market.service.app.services.purchases
+    place = purchases.place
+
+    async def dies(request: PurchaseRequest) -> Purchase:
+        await place(request)
+        raise StoreUnavailable("dead")
+
+    with monkeypatch.context() as dying:
+        dying.setattr(purchases, "place", dies)
+        with pytest.raises(StoreUnavailable):
+            await market.round(after_s=61)
+    (approved,) = await decisions(market, site)
+
+    await minute(market)
+
+    (decision,) = await decisions(market, site)
+    assert (approved["state"], decision["state"]) == ("approved", "applied")
+    orders = (await market.read(f"/purchases?pool={site.pool_id}"))["purchases"]
+    assert [each["origin"] for each in orders] == [decision["id"], "operator"]
+    assert len(await market.numbers(site.pool_id)) == 2 + decision["buy"]
+
+
+async def test_a_budget_in_another_currency_buys_nothing(market: Market) -> None:
+    """Dollars cannot be counted against crowns."""
+    site = await scaling_pool(
+        market, rules={**RULES, "budget_per_month": "1000", "currency": "SEK"}
+    )
+    await crowd(market, site, 6)
+    await minute(market)
+
+    (decision,) = await decisions(market, site)
+    assert decision["state"] == "blocked"
+    assert "price_unknown" in codes(decision)
 
 
 async def test_a_proposal_waits_for_a_person(market: Market) -> None:

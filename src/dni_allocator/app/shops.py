@@ -25,7 +25,7 @@ def build_shops(settings: Settings, execute: Execute, *, patience: Patience | No
         shops["twilio"] = TwilioNumbers(
             account_sid=sid,
             auth_token=token.get_secret_value(),
-            voice=_target(public, "twilio"),
+            voice=_target(public, "twilio/voice", "twilio/status"),
             api_url=settings.twilio_api_url,
             pricing_url=settings.twilio_pricing_url,
             patience=patience,
@@ -38,7 +38,7 @@ def build_shops(settings: Settings, execute: Execute, *, patience: Patience | No
     else:
         shops["telnyx"] = TelnyxNumbers(
             api_key=key.get_secret_value(),
-            voice=_target(public, "telnyx"),
+            voice=_target(public, "telnyx/texml", "telnyx/status"),
             connection_id=settings.telnyx_connection_id,
             api_url=settings.telnyx_api_url,
             patience=patience,
@@ -46,8 +46,6 @@ def build_shops(settings: Settings, execute: Execute, *, patience: Patience | No
     return Shops(shops, missing=missing)
 
 
-def _target(public: str, vendor: str) -> VoiceTarget:
-    return VoiceTarget(
-        voice_url=f"{public}/telephony/{vendor}/voice",
-        status_url=f"{public}/telephony/{vendor}/status",
-    )
+def _target(public: str, voice: str, status: str) -> VoiceTarget:
+    base = f"{public}/telephony"
+    return VoiceTarget(voice_url=f"{base}/{voice}", status_url=f"{base}/{status}")

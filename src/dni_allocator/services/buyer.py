@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import structlog
 
-from dni_allocator.domain.errors import DniError, StoreUnavailable
+from dni_allocator.domain.errors import StoreUnavailable
 from dni_allocator.domain.purchase import Purchase
 from dni_allocator.domain.release import Release
 from dni_allocator.services.purchasing import Now, Purchasing, wall_clock
@@ -116,6 +116,6 @@ class Buyer:
                     return
         except StoreUnavailable:
             raise
-        except DniError as error:
-            # One order that cannot be read must not hold up the others.
-            log.exception("buyer.step_failed", record=record_id, code=error.code)
+        except Exception:
+            # Whatever is wrong with one record must not hold up the others.
+            log.exception("buyer.step_failed", record=record_id)

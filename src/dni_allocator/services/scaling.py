@@ -226,7 +226,9 @@ class Scaling:
         except DniError:
             return None
         price = offers[0].price if offers else None
-        return None if price is None else price.monthly + price.upfront
+        if price is None or price.currency != rules.wanted.currency:
+            return None  # the budget is in the currency of the wishes
+        return price.monthly + price.upfront
 
     async def _go_on(self, decision_id: str) -> None:
         kept = await self._ledger.read(decision_id)
