@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 import uvicorn
 import uvloop
 
+from dni_allocator.app.wiring import DIALECTS
 from dni_allocator.domain.webhook import Endpoint
 from dni_allocator.sink.app import create_app
 from dni_allocator.store.connection import Connection
@@ -84,6 +85,7 @@ def forwarder(
         endpoints=Endpoints(connection.execute, shards=shards, clock=clock),
         presence=Presence(connection.execute),
         transport=transport,
+        dialects=DIALECTS,
         pace=pace,
         clock=monotonic,
         observe=observe,

@@ -22,6 +22,7 @@ from dni_allocator.store.pools import PoolStore
 from dni_allocator.store.scripts import Execute
 from dni_allocator.store.shards import Shards
 from dni_allocator.store.shelves import ShelfStore
+from dni_allocator.store.traffic_sources import TrafficSourceStore
 from tests.support import invariants
 from tests.support.clock import ManualClock
 
@@ -77,6 +78,7 @@ class Rig:
             pools=self.pools,
             leases=self.leases,
             callers=Callers(self.call_store),
+            sources=TrafficSourceStore(self.execute),
         )
         self.calls = Calls(store=self.call_store, attribution=self.attribution, pools=self.pools)
         self.sweeper = Sweeper(pools=self.pools, leases=self.leases, directory=self.directory)

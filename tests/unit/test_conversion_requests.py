@@ -11,6 +11,7 @@ from dni_allocator.conversions.ga4 import URL, Ga4
 from dni_allocator.conversions.meta import Meta, url_of
 from dni_allocator.conversions.postback import Postback, problem_of
 from dni_allocator.domain.conversion import (
+    EVENT_TYPE,
     Conversion,
     Ga4Target,
     MetaTarget,
@@ -53,7 +54,8 @@ CALL = Event(
         "outcome": "sale",
         "value": 120.5,
         "currency": "usd",
-        "source": {"name": "google", "medium": "paid"},
+        "source_name": "google",
+        "medium": "paid",
     },
 )
 BARE = replace(CALL, fields={}, url="", visitor_id="visitor-2", extra={"call_id": "call_a_2"})
@@ -307,6 +309,18 @@ def test_an_endpoint_keeps_its_target(target: Target) -> None:
     assert "EAAG" not in shown
 
 
+def test_a_target_hears_of_its_calls_only() -> None:
+    """Not of other sources', and not that a visitor is erased: its protocol has no word for it."""
+    endpoint = replace(told(GA4_TARGET, URL), event_types=(EVENT_TYPE,), sources=("src_1",))
+
+    assert endpoint.wants(EVENT_TYPE, "pool_a", "src_1")
+    assert not endpoint.wants(EVENT_TYPE, "pool_a", "src_2")
+    assert not endpoint.wants(EVENT_TYPE, "pool_a")
+    assert not endpoint.wants("call.completed", "pool_a", "src_1")
+    assert not endpoint.wants("visitor.erased")
+    assert replace(endpoint, target=None).wants("visitor.erased")
+
+
 def test_a_target_of_a_later_version_is_no_target_of_ours() -> None:
     """Better an error than an event to the wrong place."""
     record = json.loads(told(GA4_TARGET, "https://x.example/").to_json())
@@ -319,10 +333,11 @@ def test_a_target_of_a_later_version_is_no_target_of_ours() -> None:
 def test_a_strange_event_is_read_all_the_same() -> None:
     """Facts that are missing or of another type count as unknown."""
     strange = replace(
-        CALL, extra={"duration_s": "long", "value": "much", "started_at": "then", "source": 1}
+        CALL,
+        extra={"duration_s": "long", "value": "much", "started_at": "then", "source_name": None},
     )
 
     found = Conversion.of(strange)
 
-    assert (found.duration_s, found.value, found.source) == (None, None, {})
+    assert (found.duration_s, found.value, found.source_name) == (None, None, "")
     assert found.started_ms == CALL.occurred_ms

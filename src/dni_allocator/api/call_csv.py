@@ -17,8 +17,8 @@ from dni_allocator.domain.events import iso_utc
 COLUMNS: Final = (
     "id", "pool_id", "number", "caller", "provider", "provider_call_id", "route_to", "status",
     "started_at", "answered_at", "ended_at", "duration_s", "first_time_caller", "source",
-    "source_name", "medium", "outcome", "value", "currency", "recording_url", "qualified", "basis",
-    "confidence", "visitor_id", "lease_id", "url", "referrer", "fields",
+    "source_name", "source_id", "medium", "outcome", "value", "currency", "recording_url",
+    "qualified", "basis", "confidence", "visitor_id", "lease_id", "url", "referrer", "fields",
 )  # fmt: skip
 
 _DANGEROUS: Final = re.compile(r"^[=+\-@\t\r\n]")

@@ -103,7 +103,8 @@ class CallOut(BaseModel):
     duration_s: int | None
     first_time_caller: bool
     source: str | None = Field(description="Where the visit came from: `google`, `organic`, …")
-    source_name: str | None
+    source_name: str | None = Field(description="The same more closely: a site, a campaign.")
+    source_id: str | None = Field(description="Your traffic source that reports the call.")
     medium: str | None
     outcome: str | None
     value: float | None

@@ -11,6 +11,8 @@ from dni_allocator.services.attribution import AttributionService
 from dni_allocator.services.audit import AuditLog
 from dni_allocator.services.buyer import Buyer
 from dni_allocator.services.calls import Calls
+from dni_allocator.services.conversion_files import ConversionFiles
+from dni_allocator.services.conversions import Conversions
 from dni_allocator.services.deliveries import Deliveries
 from dni_allocator.services.endpoints import Endpoints
 from dni_allocator.services.erasure import Erasure
@@ -31,6 +33,7 @@ from dni_allocator.services.site_records import SiteRecords
 from dni_allocator.services.sites import Sites
 from dni_allocator.services.sizing import SizingService
 from dni_allocator.services.suggestions import Suggestions
+from dni_allocator.services.traffic_sources import TrafficSources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +45,8 @@ class Services:
     attribution: AttributionService
     audit: AuditLog
     calls: Calls
+    conversion_files: ConversionFiles
+    conversions: Conversions
     deliveries: Deliveries
     endpoints: Endpoints
     erasure: Erasure
@@ -63,6 +68,7 @@ class Services:
     reconciling: Reconciling
     scaling: Scaling
     buyer: Buyer
+    traffic_sources: TrafficSources
 
 
 def _services(request: Request) -> Services:

@@ -45,6 +45,9 @@ STATUS_OF: Mapping[str, int] = {
     "vendor-not-configured": 409,
     "vendor-refused": 502,
     "vendor-unavailable": 503,
+    "traffic-source-unknown": 404,
+    "conversion-unknown": 404,
+    "password-required": 401,
     "secret-key-unknown": 404,
     "key-protected": 409,
     "cursor-expired": 410,
@@ -55,6 +58,7 @@ STATUS_OF: Mapping[str, int] = {
 
 _HEADERS_OF: Mapping[str, Mapping[str, str]] = {
     "unauthorized": {"WWW-Authenticate": "Bearer"},
+    "password-required": {"WWW-Authenticate": 'Basic realm="conversions", charset="UTF-8"'},
     "method-not-allowed": {"Allow": "POST, OPTIONS"},
     "store-unavailable": {"Retry-After": "1"},
     "vendor-unavailable": {"Retry-After": "10"},

@@ -125,7 +125,17 @@ class PoolRefOut(BaseModel):
     campaign: str | None
 
 
-class CandidateOut(BaseModel):
+class OriginOut(BaseModel):
+    """Where a visit came from."""
+
+    source: str | None = Field(description="`google`, `organic`, `direct`, …")
+    source_name: str | None = Field(description="The same more closely: a site, a campaign.")
+    source_id: str | None = Field(description="Your traffic source of it, if the pool names one.")
+    medium: str | None = Field(description="`paid`, `organic`, `email`, …")
+    told_by: str | None = Field(description="The evidence: a click id, `utm`, `referrer`, …")
+
+
+class CandidateOut(OriginOut):
     """Somebody it may have been."""
 
     visitor_id: str
@@ -141,7 +151,7 @@ class CandidateOut(BaseModel):
     fields: dict[str, str]
 
 
-class AttributionOut(BaseModel):
+class AttributionOut(OriginOut):
     """Whose number it was."""
 
     number: str

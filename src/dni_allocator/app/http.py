@@ -18,6 +18,8 @@ from dni_allocator.api.routes import (
     attribution,
     audit,
     calls,
+    conversion_files,
+    conversions,
     events,
     explain,
     health,
@@ -30,6 +32,7 @@ from dni_allocator.api.routes import (
     sites,
     sizing,
     tag,
+    traffic_sources,
     visitors,
     webhooks,
 )
@@ -58,6 +61,9 @@ ROUTES = (
     audit,
     tag,
     visitors,
+    traffic_sources,
+    conversions,
+    conversion_files,
 )
 
 

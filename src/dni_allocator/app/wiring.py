@@ -12,6 +12,8 @@ from dni_allocator.services.attribution import AttributionService
 from dni_allocator.services.audit import AuditLog
 from dni_allocator.services.callers import Callers
 from dni_allocator.services.calls import Calls
+from dni_allocator.services.conversion_files import ConversionFiles
+from dni_allocator.services.conversions import Conversions
 from dni_allocator.services.deliveries import Deliveries
 from dni_allocator.services.endpoints import Endpoints
 from dni_allocator.services.erasure import Erasure
@@ -28,6 +30,7 @@ from dni_allocator.services.site_records import SiteRecords
 from dni_allocator.services.sites import Sites
 from dni_allocator.services.sizing import SizingService
 from dni_allocator.services.suggestions import Suggestions
+from dni_allocator.services.traffic_sources import TrafficSources
 from dni_allocator.settings import Settings
 from dni_allocator.store.audit import AuditStore
 from dni_allocator.store.erasing import ErasureStore
@@ -36,6 +39,7 @@ from dni_allocator.store.secrets import SecretStore
 from dni_allocator.store.shelves import ShelfStore
 from dni_allocator.store.site_records import SiteStore
 from dni_allocator.store.suggestions import SuggestionStore
+from dni_allocator.store.traffic_sources import TrafficSourceStore
 from dni_allocator.vendors.rest import Patience
 from dni_allocator.webhooks.message import StandardWebhooks
 from dni_allocator.webhooks.ports import Dialects
@@ -67,14 +71,17 @@ def build_services(
     suggestions = Suggestions(SuggestionStore(stores.bulk))
     logs = stores.event_logs()
     key = settings.caller_key
+    source_records = TrafficSourceStore(stores.pipelined)
     attribution = AttributionService(
         directory=directory,
         pools=pools,
         leases=stores.leases,
         callers=Callers(stores.calls, key=None if key is None else key.get_secret_value()),
+        sources=source_records,
     )
     history = History(store=stores.history(), pools=pools)
     pool_services = Pools(pools=pools, directory=directory, shelving=shelving, clock=clock)
+    calls = Calls(store=stores.calls, attribution=attribution, pools=pools)
     return Services(
         access=Access(SecretStore(stores.pipelined), clock=clock),
         allocation=Allocation(
@@ -86,7 +93,9 @@ def build_services(
             keep_days=settings.audit_days,
             clock=clock,
         ),
-        calls=Calls(store=stores.calls, attribution=attribution, pools=pools),
+        calls=calls,
+        conversion_files=ConversionFiles(sources=source_records, calls=calls, clock=clock),
+        conversions=Conversions(sources=source_records, endpoints=stores.endpoints()),
         deliveries=Deliveries(
             endpoints=stores.endpoints(),
             logs=logs,
@@ -121,4 +130,5 @@ def build_services(
         reconciling=buying.reconciling,
         scaling=buying.scaling,
         buyer=buying.buyer,
+        traffic_sources=TrafficSources(source_records),
     )

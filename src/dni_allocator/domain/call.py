@@ -113,6 +113,8 @@ class Call:
     source: str = ""
     """Where the visit came from (`domain.traffic_source`); empty: nobody is known."""
     source_name: str = ""
+    source_id: str = ""
+    """The operator's traffic source that reports it, if it is sure enough for that."""
     medium: str = ""
     status: CallStatus = CallStatus.RINGING
     answered_ms: int | None = None
@@ -185,6 +187,7 @@ class CallFilter:
     caller: str | None = None
     visitor_id: str | None = None
     source: str | None = None
+    """The kind of source, its name, or the id of the operator's."""
     status: CallStatus | None = None
     outcome: str | None = None
     qualified: bool | None = None
@@ -192,14 +195,21 @@ class CallFilter:
 
     def admits(self, call: Call) -> bool:
         """Whether a call is wanted, its pool and time apart: the lists see to these."""
-        return all(
-            wanted is None or getattr(call, name) == wanted
-            for name in _COMPARED
-            for wanted in (getattr(self, name),)
-        ) and (self.min_duration_s is None or (call.duration_s or 0) >= self.min_duration_s)
+        return (
+            all(
+                wanted is None or getattr(call, name) == wanted
+                for name in _COMPARED
+                for wanted in (getattr(self, name),)
+            )
+            and (
+                self.source is None
+                or self.source in {call.source, call.source_name, call.source_id}
+            )
+            and (self.min_duration_s is None or (call.duration_s or 0) >= self.min_duration_s)
+        )
 
 
-_COMPARED: Final = ("number", "caller", "visitor_id", "source", "status", "outcome", "qualified")
+_COMPARED: Final = ("number", "caller", "visitor_id", "status", "outcome", "qualified")
 
 
 def changed(
@@ -259,6 +269,7 @@ def entry(kind: str, call: Call) -> dict[str, str]:
         "confidence": call.confidence,
         "source": call.source,
         "source_name": call.source_name,
+        "source_id": call.source_id,
         "medium": call.medium,
         "outcome": call.outcome,
         "value": None if call.value is None else float(call.value),
@@ -273,6 +284,7 @@ def entry(kind: str, call: Call) -> dict[str, str]:
         "v": call.visitor_id,
         "d": call.route_to,
         "f": call.lease_id.rpartition("_")[2],
+        "o": call.source_id,
         "w": str(call.updated_ms),
         "x": json.dumps(told, separators=(",", ":")),
         "j": json.dumps(

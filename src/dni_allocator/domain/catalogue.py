@@ -61,6 +61,7 @@ _CALL: Final[Mapping[str, Schema]] = {
     "lease_id": _text("Their lease; null: none, or a shared number."),
     "source": _text("Where the visit came from: `google`, `organic`, `direct`, …"),
     "source_name": _text("The same more closely: a site, a campaign."),
+    "source_id": _text("Your traffic source that reports it; null: none does."),
     "medium": _text("Whether it was paid for: `paid`, `organic`, `email`, …"),
     "outcome": _text("What came of it, in the words of whoever said so."),
     "value": {"type": ["number", "null"], "description": "What it was worth."},
@@ -121,7 +122,8 @@ _CALL_ENTRY: Final = {
     "w": "1795423107109",
     "j": '{"call_id":"call_jxf0pv7gvgd81b0w_8s1c0v5m3k2z7q9d","caller":"+16025550177",'
     '"first_time_caller":true,"status":"completed","started_at":"2026-11-23T08:38:27.109Z",'
-    '"duration_s":95,"basis":"live","confidence":1.0,"qualified":true}',
+    '"duration_s":95,"basis":"live","confidence":1.0,"source":"google","source_name":"google",'
+    '"medium":"paid","value":100.0,"currency":"USD","qualified":true}',
 }
 
 

@@ -10,14 +10,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from dni_allocator.domain.conversion_file import Consent
 from dni_allocator.domain.errors import InvalidRequest
 from dni_allocator.domain.events import Event
 from dni_allocator.domain.recognition import Told
 
 EVENT_TYPE: Final = "call.qualified"
 """The event that is reported."""
-
-Consent = Literal["granted", "denied"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +129,8 @@ class Conversion:
     lease_id: str
     url: str
     referrer: str
-    source: Mapping[str, str] = field(default_factory=dict)
+    source_name: str = ""
+    medium: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -138,7 +138,6 @@ class Conversion:
         """Read a `call.qualified`. Never raises for what it says."""
         facts = event.extra
         fields = {name: str(value) for name, value in event.fields.items()}
-        source = facts.get("source")
         return cls(
             event_id=event.id,
             call_id=_text(facts.get("call_id")) or event.id,
@@ -154,9 +153,8 @@ class Conversion:
             lease_id=event.lease_id,
             url=event.url,
             referrer=event.referrer,
-            source={name: _text(value) for name, value in source.items()}
-            if isinstance(source, dict)
-            else {},
+            source_name=_text(facts.get("source_name")),
+            medium=_text(facts.get("medium")),
             fields=fields,
         )
 

@@ -207,6 +207,27 @@ class VendorUnavailable(DniError):
     title = "The vendor is unavailable"
 
 
+class TrafficSourceUnknown(DniError):
+    """No traffic source has this id."""
+
+    code = "traffic-source-unknown"
+    title = "Unknown traffic source"
+
+
+class ConversionUnknown(DniError):
+    """The traffic source has no conversion of this id."""
+
+    code = "conversion-unknown"
+    title = "Unknown conversion"
+
+
+class PasswordRequired(DniError):
+    """A file of conversions was asked for without its token, or with another one."""
+
+    code = "password-required"
+    title = "A password is required"
+
+
 class CursorExpired(DniError):
     """What came behind a cursor was trimmed: its holder has missed events."""
 

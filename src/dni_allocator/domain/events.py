@@ -5,7 +5,8 @@ Standard Webhooks. Knows neither who reads the outbox nor how the payload travel
 
 The short names of an entry: `t` type, `p` pool, `n` number, `v` visitor, `d` destination, `f`
 fence, `w` when in ms, `s` start in ms, `r` reason, `g` when the number was released before in ms,
-`x` captured data as JSON text, `j` what else the type has, a JSON object.
+`o` the operator's traffic source, `x` captured data as JSON text, `j` what else the type has, a
+JSON object.
 """
 
 import json
@@ -17,7 +18,7 @@ from typing import Final
 from dni_allocator.domain.catalogue import KINDS
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_KNOWN: Final = frozenset("tpnvdfwsrgxj")
+_KNOWN: Final = frozenset("tpnvdfwsrgxjo")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,11 @@ from enum import StrEnum
 from typing import Any, Final, Self
 
 from dni_allocator.domain.conditions import Condition, Operator
+from dni_allocator.domain.conversion_file import ConversionFile
 
 LONGEST_NAME: Final = 128
+SURE_ENOUGH: Final = 0.5
+"""From this confidence on a call is reported, unless its source says otherwise: half or more."""
 
 
 class Kind(StrEnum):
@@ -72,7 +75,8 @@ class TrafficSource:
 
     `conditions` are those of a custom source; the others are recognised by themselves. `medium`:
     of a custom source, what to call it; of another, visits of this medium only, None: of any.
-    `created_at` is ISO 8601.
+    `min_confidence`: calls that are attributed with less are not this source's to report. `files`
+    are the conversions that advertisers fetch. `created_at` is ISO 8601.
     """
 
     id: str
@@ -81,7 +85,9 @@ class TrafficSource:
     created_at: str
     medium: Medium | None = None
     conditions: tuple[Condition, ...] = ()
+    min_confidence: float = SURE_ENOUGH
     description: str = ""
+    files: tuple[ConversionFile, ...] = ()
 
     def stands_for(self, found: Source) -> bool:
         """Whether a visit that the rules recognised is one of this source's."""
@@ -100,5 +106,10 @@ class TrafficSource:
             Condition(each["field"], Operator(each["operator"]), tuple(each["values"]))
             for each in record["conditions"]
         )
-        known = {"kind": Kind(record["kind"]), "medium": Medium(medium) if medium else None}
-        return cls(**{**record, **known, "conditions": conditions})
+        known = {
+            "kind": Kind(record["kind"]),
+            "medium": Medium(medium) if medium else None,
+            "conditions": conditions,
+            "files": tuple(ConversionFile.from_record(each) for each in record["files"]),
+        }
+        return cls(**{**record, **known})

@@ -102,10 +102,11 @@ class Endpoint:
     def wants(self, event_type: str, pool_id: str = "", source_id: str = "") -> bool:
         """Whether an event of this type, of this pool, of this traffic source, goes there.
 
-        That a visitor is erased concerns whoever may have heard of them, whatever they chose.
+        That a visitor is erased concerns whoever may have heard of them, whatever they chose. An
+        advertiser's protocol has no word for it.
         """
         if event_type == "visitor.erased":
-            return True
+            return self.target is None
         return (
             (not self.event_types or event_type in self.event_types)
             and (not self.pools or pool_id in self.pools)

@@ -2,15 +2,20 @@
 
 from dataclasses import dataclass
 
-from dni_allocator.domain.attribution import Basis, Candidate, rank, rank_shared, recall
+import orjson
+
+from dni_allocator.domain.attribution import Basis, Candidate, Holder, rank, rank_shared, recall
 from dni_allocator.domain.errors import InvalidRequest, NumberUnknown, PoolUnknown
 from dni_allocator.domain.number import caller_number
 from dni_allocator.domain.pool import Pool
+from dni_allocator.domain.recognition import recognise
+from dni_allocator.domain.traffic_source import Source, TrafficSource
 from dni_allocator.services.callers import Callers
 from dni_allocator.store.calls import Caller
 from dni_allocator.store.directory import Directory, Role
 from dni_allocator.store.leases import LeaseStore
 from dni_allocator.store.pools import PoolStore
+from dni_allocator.store.traffic_sources import TrafficSourceStore
 
 CLOCK_TOLERANCE_MS = 60_000
 """How far ahead of Redis a caller's clock may be before `at` is called a mistake."""
@@ -36,18 +41,29 @@ class Attribution:
     """Who called, E.164, if that was told."""
     caller: Caller | None
     """What is remembered of them."""
+    sources: tuple[Source, ...] = ()
+    """Where the visit of each candidate came from, in their order."""
+    linked: tuple[TrafficSource, ...] = ()
+    """The operator's sources that the pool links."""
 
 
 class AttributionService:
-    """Reads only; two round trips and one script, and one more for a caller."""
+    """Reads only; two round trips and one script, one more for a caller, and one for sources."""
 
     def __init__(
-        self, *, directory: Directory, pools: PoolStore, leases: LeaseStore, callers: Callers
+        self,
+        *,
+        directory: Directory,
+        pools: PoolStore,
+        leases: LeaseStore,
+        callers: Callers,
+        sources: TrafficSourceStore,
     ) -> None:
         self._directory = directory
         self._pools = pools
         self._leases = leases
         self._callers = callers
+        self._sources = sources
 
     async def attribute(
         self,
@@ -87,6 +103,7 @@ class AttributionService:
         known = await self._callers.known(pool.id, who, at_ms=instant)
         if known is not None:
             candidates = recall(candidates, known.memories, number=number, at_ms=instant)
+        linked = await self._sources.some(pool.settings.traffic_sources if candidates else ())
         return Attribution(
             number=number,
             at_ms=instant,
@@ -100,7 +117,14 @@ class AttributionService:
             now_ms=record.now_ms,
             caller_number=who,
             caller=known,
+            sources=tuple(_source(each.holder, linked) for each in candidates),
+            linked=linked,
         )
+
+
+def _source(holder: Holder, linked: tuple[TrafficSource, ...]) -> Source:
+    told = orjson.loads(holder.data) if holder.data else {}
+    return recognise(told.get("fields") or {}, told.get("url"), told.get("referrer"), linked)
 
 
 def _basis(candidates: tuple[Candidate, ...], *, shared: bool) -> Basis:

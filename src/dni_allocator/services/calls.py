@@ -30,7 +30,7 @@ from dni_allocator.domain.errors import (
 )
 from dni_allocator.domain.lease import lease_id
 from dni_allocator.domain.pool import PoolSettings
-from dni_allocator.domain.recognition import recognise
+from dni_allocator.domain.traffic_source import Source
 from dni_allocator.services.attribution import (
     CLOCK_TOLERANCE_MS,
     NUMBER_UNKNOWN,
@@ -236,7 +236,7 @@ def _recorded(new: NewCall, found: Attribution) -> Call:
         told = orjson.loads(found.candidates[0].holder.data)
     url, referrer = told.get("url"), told.get("referrer")
     fields = told.get("fields") or {}
-    source = recognise(fields, url, referrer) if claims else None
+    source = found.sources[0] if found.sources else None
     return Call(
         id=call_id,
         pool_id=pool_id,
@@ -254,12 +254,21 @@ def _recorded(new: NewCall, found: Attribution) -> Call:
         referrer=referrer or "",
         fields=fields,
         source="" if source is None else source.kind.value,
+        source_id="" if source is None else _reported_by(source, found),
         source_name="" if source is None else source.name,
         medium="" if source is None else source.medium.value,
         claims=claims,
         first_time_caller=found.caller is not None and not found.caller.known,
         updated_ms=found.at_ms,
     )
+
+
+def _reported_by(source: Source, found: Attribution) -> str:
+    """The operator's source that reports the call, if the attribution is sure enough for it."""
+    for each in found.linked:
+        if each.id == source.id and found.confidence >= each.min_confidence:
+            return each.id
+    return ""
 
 
 def _lease_id(pool_id: str, holder: Holder) -> str:

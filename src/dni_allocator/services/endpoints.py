@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from dni_allocator.domain.errors import InvalidRequest
+from dni_allocator.domain.errors import EndpointUnknown, InvalidRequest
 from dni_allocator.domain.webhook import Body, Endpoint, OldSecret, Start
 from dni_allocator.services.ids import new_endpoint_id
 from dni_allocator.store.endpoints import Endpoints as EndpointStore
@@ -72,17 +72,21 @@ class Endpoints:
             created_ms=_now_ms(),
             start=start,
         )
-        endpoint = _edited(endpoint, wanted)
+        endpoint = edited(endpoint, wanted)
         await self._store.create(endpoint)
         return endpoint
 
     async def all(self) -> list[Endpoint]:
-        """All endpoints, oldest first."""
-        return await self._store.all()
+        """All webhook endpoints, oldest first; the targets of conversions are not among them."""
+        return [each for each in await self._store.all() if each.target is None]
 
     async def read(self, endpoint_id: str) -> Endpoint:
-        """One endpoint. Raises `EndpointUnknown`."""
-        return await self._store.get(endpoint_id)
+        """One webhook endpoint. Raises `EndpointUnknown`."""
+        found = await self._store.get(endpoint_id)
+        if found.target is not None:
+            message = "This is a conversion: see the traffic source it belongs to."
+            raise EndpointUnknown(message)
+        return found
 
     async def edit(
         self, endpoint_id: str, wanted: Wanted, *, active: bool | None = None
@@ -94,12 +98,8 @@ class Endpoints:
             EditConflict: Somebody else edited it at the same time.
             InvalidRequest: The URL or a header is malformed.
         """
-        seen = await self._store.get(endpoint_id)
-        changed = _edited(seen, wanted)
-        if active is True:
-            changed = replace(changed, state="active", disabled_reason="")
-        elif active is False and seen.state == "active":
-            changed = replace(changed, state="disabled", disabled_reason="operator")
+        seen = await self.read(endpoint_id)
+        changed = switched(edited(seen, wanted), active=active)
         await self._store.replace(seen, changed)
         return changed
 
@@ -120,7 +120,7 @@ class Endpoints:
             EditConflict: Somebody else edited it at the same time.
             InvalidRequest: The secret is malformed.
         """
-        seen = await self._store.get(endpoint_id)
+        seen = await self.read(endpoint_id)
         now_ms = _now_ms()
         kind = signature or signature_of(seen)
         old = OldSecret(seen.secret, now_ms + overlap_s * 1000)
@@ -135,7 +135,7 @@ class Endpoints:
 
     async def delete(self, endpoint_id: str) -> None:
         """Forget an endpoint and all that waits for it. Raises `EndpointUnknown`."""
-        await self._store.get(endpoint_id)
+        await self.read(endpoint_id)
         await self._store.delete(endpoint_id)
 
 
@@ -144,7 +144,17 @@ def signature_of(endpoint: Endpoint) -> Signature:
     return "ed25519" if endpoint.secret.startswith(PRIVATE_PREFIX) else "hmac-sha256"
 
 
-def _edited(endpoint: Endpoint, wanted: Wanted) -> Endpoint:
+def switched(endpoint: Endpoint, *, active: bool | None) -> Endpoint:
+    """An endpoint switched on or off by an operator; None: as it is."""
+    if active is True:
+        return replace(endpoint, state="active", disabled_reason="")
+    if active is False and endpoint.state == "active":
+        return replace(endpoint, state="disabled", disabled_reason="operator")
+    return endpoint
+
+
+def edited(endpoint: Endpoint, wanted: Wanted) -> Endpoint:
+    """An endpoint with what is wanted of it. Raises `InvalidRequest`."""
     if wanted.url is not None and not _is_fine(wanted.url):
         raise _refused("url", "An absolute http or https URL without credentials or fragment.")
     changes: dict[str, object] = {

@@ -66,3 +66,18 @@ def call_id_for(pool_id: str, *, provider: str, provider_call_id: str) -> str:
 def new_record_token() -> str:
     """80 random bits, for the id of an order or of a release of a pool."""
     return _token(16)
+
+
+def new_traffic_source_id() -> str:
+    """`src_` and 80 random bits."""
+    return f"src_{_token(16)}"
+
+
+def new_conversion_id() -> str:
+    """`cnv_` and 80 random bits."""
+    return f"cnv_{_token(16)}"
+
+
+def new_file_token() -> str:
+    """`cft_` and 256 random bits: who has it may fetch a file of conversions."""
+    return f"cft_{secrets.token_urlsafe(32)}"

@@ -269,5 +269,8 @@ SANDBOX = f"{PREFIX}:sandbox"
 BUYER = f"{PREFIX}:buyer"
 """STRING with a TTL: which process follows orders and scales pools."""
 
+TRAFFIC_SOURCES = f"{PREFIX}:traffic-sources"
+"""HASH traffic source id -> its record, JSON."""
+
 FORWARDERS = f"{PREFIX}:forwarders"
 """ZSET token of a forwarder process -> last sign of life, ms."""

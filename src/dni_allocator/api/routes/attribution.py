@@ -16,6 +16,7 @@ from dni_allocator.domain.attribution import Candidate
 from dni_allocator.domain.errors import NumberUnknown
 from dni_allocator.domain.lease import lease_id
 from dni_allocator.domain.number import parse_number
+from dni_allocator.domain.traffic_source import Source
 from dni_allocator.services.access import Caller, Scope
 from dni_allocator.services.attribution import NUMBER_UNKNOWN, Attribution
 
@@ -95,7 +96,10 @@ async def read_attributions(
 
 def attribution_out(found: Attribution) -> AttributionOut:
     """An attribution as the API shows it."""
-    candidates = [_candidate_out(each, pool_id=found.pool.id) for each in found.candidates]
+    candidates = [
+        _candidate_out(each, source, pool_id=found.pool.id)
+        for each, source in zip(found.candidates, found.sources, strict=True)
+    ]
     best = candidates[0] if candidates else None
     settings = found.pool.settings
     return AttributionOut(
@@ -113,10 +117,15 @@ def attribution_out(found: Attribution) -> AttributionOut:
         referrer=best.referrer if best else None,
         fields=best.fields if best else {},
         candidates=candidates,
+        source=best.source if best else None,
+        source_name=best.source_name if best else None,
+        source_id=best.source_id if best else None,
+        medium=best.medium if best else None,
+        told_by=best.told_by if best else None,
     )
 
 
-def _candidate_out(candidate: Candidate, *, pool_id: str) -> CandidateOut:
+def _candidate_out(candidate: Candidate, source: Source, *, pool_id: str) -> CandidateOut:
     holder = candidate.holder
     data = orjson.loads(holder.data) if holder.data else {}
     return CandidateOut(
@@ -131,6 +140,11 @@ def _candidate_out(candidate: Candidate, *, pool_id: str) -> CandidateOut:
         url=data.get("url"),
         referrer=data.get("referrer"),
         fields=data.get("fields", {}),
+        source=source.kind.value,
+        source_name=source.name,
+        source_id=source.id,
+        medium=source.medium.value,
+        told_by=source.told_by,
     )
 
 

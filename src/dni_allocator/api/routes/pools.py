@@ -40,6 +40,7 @@ ForceQuery = Annotated[bool, Query(description="Also while visitors hold numbers
 @router.post("", status_code=201, summary="Make a pool", dependencies=[admin])
 async def create_pool(body: PoolOrder, services: ServicesDep, response: Response) -> PoolOut:
     """Make a pool; the answer holds its id, its publishable key, and the order of `auto_buy`."""
+    await services.traffic_sources.must_exist(body.traffic_sources)
     settings = PoolSettings(
         **{name: value for name, value in _values(body).items() if name != "auto_buy"}
     )
@@ -95,6 +96,9 @@ async def edit_pool(pool_id: str, body: PoolEdit, services: ServicesDep) -> Pool
     """Change the named settings; all others stay. In force with the next call of every tag."""
     pool = await services.pools.read(pool_id)
     changes = _values(body, only_set=True)
+    await services.traffic_sources.must_exist(
+        body.traffic_sources, named=pool.settings.traffic_sources
+    )
     if "routing" in changes:
         changes["routing"] = _edited(pool.settings.routing, named_in(body.routing))
     return pool_out(await services.pools.edit(pool, replace(pool.settings, **changes)))
