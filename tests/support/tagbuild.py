@@ -25,6 +25,7 @@ TAG_FILE: Final = "dni.js"
 MORE: Final = "more.js"
 _MODULES: Final = TAG / "node_modules"
 ESBUILD: Final = _MODULES / "esbuild" / "bin" / "esbuild"
+TSC: Final = _MODULES / "typescript" / "bin" / "tsc"
 
 
 class NodeMissingError(Exception):

@@ -17,6 +17,8 @@ export interface DniRow {
 export type DniConsent = "none" | "session" | "full";
 
 export interface Dni {
+  /** Calls made before the tag is there: the stub's own. */
+  q?: unknown[];
   /** More fields for this visitor, now or later. */
   (command: "set", fields: Record<string, string | number | boolean>): void;
   /** The answer's rows; with a destination, also one that is not on the page. */
@@ -45,7 +47,6 @@ export interface Dni {
 }
 
 declare global {
-  interface Window {
-    dni: Dni;
-  }
+  /** Also `window.dni`. */
+  var dni: Dni;
 }
