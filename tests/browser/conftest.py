@@ -72,9 +72,14 @@ class Visit:
         """Follow a link of the site in the same tab, or start there."""
         if not hasattr(self, "page"):
             self.page = await self.context.new_page()
+        browser = self.context.browser
+        if referrer is not None and browser is not None and browser.browser_type.name == "firefox":
+            # Its protocol cannot say where a visitor comes from.
+            told = f"{{configurable: true, value: '{referrer}'}}"
+            await self.page.add_init_script(f"Object.defineProperty(document, 'referrer', {told})")
         await self.page.goto(
             self.standin.site + path,
-            referer=referrer,
+            referer=referrer or None,
             wait_until="load" if wait else "commit",
         )
         return self.page

@@ -147,6 +147,8 @@ class Standin:
         pages: HTML by path; `files`: scripts by path.
         answers: what the service says, by path.
         calls: everything the service was asked but the tag itself, in order, preflights too.
+        told_origin: where the tag is told to ask, if that is not the service.
+        second_file: what the address of the second file gives.
         tag_format: the format setting in the dynamic tag.
         tag_fields: the pool's dictionary.
     """
@@ -156,6 +158,8 @@ class Standin:
     pages: dict[str, str] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
+    told_origin: str = ""
+    second_file: bytes = field(default_factory=lambda: bundle.load_more().body)
     tag_format: str = "mirror"
     tag_fields: tuple[bundle.TagField, ...] = ()
     answers: dict[str, Answer] = field(
@@ -187,11 +191,20 @@ class Standin:
         """Return what the dynamic tag is rendered with."""
         return bundle.TagConfig(
             key=key,
-            origin=self.service,
+            origin=self.told_origin or self.service,
             destinations=DESTINATIONS,
             format=self.tag_format,
             fields=self.tag_fields,
         )
+
+    def script(self, path: str, *, key: str) -> bytes | None:
+        """Return what the service serves at a path, or the site."""
+        version = bundle.load().version
+        if path == "/tag.js":
+            return bundle.render(self.config(key))
+        if path == f"/tag/{version}.js":
+            return bundle.load().body
+        return self.second_file if path == f"/tag/{version}.more.js" else self.files.get(path)
 
     def answer(self, call: Call) -> Reply:
         """Record a call and answer it, or wait until the test is over."""
@@ -212,22 +225,14 @@ class _Server(ThreadingHTTPServer):
 
 
 def _handler(standin: Standin) -> type[BaseHTTPRequestHandler]:
-    pinned = {
-        f"/tag/{bundle.load().version}.js": bundle.load().body,
-        f"/tag/{bundle.load().version}.more.js": bundle.load_more().body,
-    }
-
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             url = urlsplit(self.path)
+            key = parse_qs(url.query).get("key", [""])[0]
             if url.path in standin.pages:
                 page = standin.pages[url.path].encode()
                 self._send(200, "text/html; charset=utf-8", page)
-            elif url.path == "/tag.js":
-                key = parse_qs(url.query).get("key", [""])[0]
-                self._send(200, "text/javascript", bundle.render(standin.config(key)))
-            elif url.path in pinned or url.path in standin.files:
-                script = pinned.get(url.path) or standin.files[url.path]
+            elif (script := standin.script(url.path, key=key)) is not None:
                 self._send(200, "text/javascript", script)
             else:
                 self._send(404 if url.path != "/favicon.ico" else 204, "text/plain", b"")

@@ -22,6 +22,13 @@ from tests.browser.standin import (
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
+
+@pytest.fixture
+def visit(each_visit: Visit) -> Visit:
+    """All of this module holds in either browser."""
+    return each_visit
+
+
 NUMBER = '<p id="number">602-555-0100</p>'
 ID = re.compile(r"[A-Za-z0-9_-]{22}")
 RETURN_FROM_CACHE = """() => {

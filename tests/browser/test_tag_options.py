@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dni_allocator.tag.bundle import TagField
-from tests.browser.conftest import STUB, Visit
+from tests.browser.conftest import Visit
 from tests.browser.standin import PHOENIX, POOL, TAG_KEY, Reply, always, assigned, in_turn, row
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -277,24 +277,3 @@ async def test_returning_page_view_never_paints_the_destination(each_visit: Visi
     await page.wait_for_function("frames.size")
 
     assert await page.evaluate("Array.from(frames)") == ["602-555-0123"]
-
-
-@pytest.mark.parametrize("trouble", ["down", "slow", "garbage", "blocked"])
-async def test_page_is_whole_when_the_service_is_not(each_visit: Visit, trouble: str) -> None:
-    """Whatever the service does, the page is as its author made it and hears nothing."""
-    replies = {
-        "down": always(Reply(status=503)),
-        "slow": always(None),
-        "garbage": always(Reply(raw=b"\x00<html>{")),
-        "blocked": always(Reply(status=500)),
-    }
-    each_visit.standin.answers["/assign"] = replies[trouble]
-    policy = '<meta http-equiv="Content-Security-Policy" content="connect-src \'none\'">'
-    head = policy if trouble == "blocked" else ""
-    stub = STUB % 'dni("on", "failed", reason => { window.reason = reason; });'
-
-    page = await each_visit.open(NUMBER + stub, snippet=head + each_visit.standin.snippet())
-    await page.wait_for_function("window.reason")
-
-    assert await each_visit.text() == "602-555-0100"
-    assert await each_visit.errors() == []

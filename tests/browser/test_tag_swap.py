@@ -8,6 +8,13 @@ from tests.browser.standin import PHOENIX, Reply, always, assigned, row
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
+
+@pytest.fixture
+def visit(each_visit: Visit) -> Visit:
+    """All of this module holds in either browser."""
+    return each_visit
+
+
 # As a page may write it -> as it then reads. The pool's number is (602) 555-0123.
 PHOENIX_FORMS = {
     "brackets": ("(602) 555-0100", "(602) 555-0123"),

@@ -283,6 +283,8 @@ async def test_amp_page_gets_a_number_without_a_script(service: Service) -> None
     assert one.json() == two.json()
     assert one.json()["phoneNumber"] == NUMBER
     assert one.headers["access-control-allow-origin"] == ORIGIN
+    # AMP fetches with credentials: a browser then wants this, and no star.
+    assert one.headers["access-control-allow-credentials"] == "true"
     assert one.headers["cache-control"] == "no-store"
     assert (await service.attribution(NUMBER))["route_to"] == SHOP
 

@@ -11,8 +11,11 @@ APPS: Final = Path(__file__).parents[1] / "browser" / "apps"
 
 
 @cache
-def bundled(name: str) -> bytes:
-    """The script of one page. Installs its packages by the lock file on the first call."""
+def bundled(name: str, before: str = "") -> bytes:
+    """The script of one page, after a text that a site would paste into it.
+
+    Installs the packages by the lock file on the first call.
+    """
     node, npm = tagbuild.find_node()
     tagbuild.install(npm, tagbuild.TAG)
     tagbuild.install(npm, APPS)
@@ -20,7 +23,6 @@ def bundled(name: str) -> bytes:
         [
             str(node),
             str(tagbuild.ESBUILD),
-            f"{name}.js",
             "--bundle",
             "--format=iife",
             "--log-level=error",
@@ -30,6 +32,7 @@ def bundled(name: str) -> bytes:
             "--define:__VUE_PROD_HYDRATION_MISMATCH_DETAILS__=true",
         ],
         cwd=APPS,
+        input=f"{before}\n{(APPS / name).with_suffix('.js').read_text(encoding='utf-8')}".encode(),
         check=True,
         stdout=subprocess.PIPE,
     )

@@ -115,6 +115,9 @@ async def amp_number(
     response.headers["Cache-Control"] = "no-store"
     response.headers["Access-Control-Allow-Origin"] = origin or "*"
     response.headers["Vary"] = "Origin"
+    # AMP asks with cookies, of which there are none; a browser hides the answer without this.
+    if origin:
+        response.headers["Access-Control-Allow-Credentials"] = "true"
     phone = parse_number(number, country=pool.settings.country)
     return AmpNumberOut(phoneNumber=number, formattedPhoneNumber=phone.national)
 
