@@ -227,13 +227,16 @@ async def test_integration_code_is_there_for_every_place_a_site_is_made_in(
     assert "data-dni-hide" in code["hiding_css"]
 
 
-async def test_second_file_is_the_one_the_tag_has_the_hash_of(service: Service) -> None:
-    """What a pinned tag loads later is pinned by it."""
-    tag = await service.http.get(f"/tag/{__version__}.js")
+async def test_second_file_is_the_one_the_pinned_snippet_has_the_hash_of(
+    service: Service,
+) -> None:
+    """What a pinned tag loads later is pinned by the settings beside it."""
+    site = await service.pool(NUMBER)
+    code = (await service.admin("GET", f"/pools/{site.pool_id}/integration-code")).json()
     more = await service.http.get(f"/tag/{__version__}.more.js")
 
-    digest = base64.b64encode(hashlib.sha256(more.content).digest()).decode()
-    assert f"sha256-{digest}" in tag.text
+    digest = base64.b64encode(hashlib.sha384(more.content).digest()).decode()
+    assert f'"pin":"sha384-{digest}"' in unescape(code["pinned_html"])
 
 
 async def test_dictionary_of_the_pool_reaches_the_tag_and_filters_what_comes(
