@@ -15,6 +15,7 @@ from loadtests.bench import (
     backlog,
     forwarding,
     http_rows,
+    instructions,
     load,
     memory,
     postgresql,
@@ -32,6 +33,7 @@ Part = Callable[[Plan], Awaitable[list[Row]]]
 PARTS: tuple[tuple[tuple[str, ...], Part], ...] = (
     (http_rows.NAMES, http_rows.measure),
     (redis_side.NAMES, redis_side.measure),
+    (instructions.NAMES, instructions.measure),
     (scaling.NAMES, scaling.measure),
     (scaling_http.NAMES, scaling_http.measure),
     (memory.NAMES, memory.measure),

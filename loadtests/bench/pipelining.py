@@ -48,6 +48,13 @@ class Recorder:
             await self._leases.assign(pool, page_request(visitor_id, page_id=traffic.page(at)))
         return self._kept
 
+    async def heartbeats(self, asked: Iterable[tuple[Pool, str]]) -> list[bytes]:
+        """One `heartbeat` for each pool and visitor."""
+        self._kept = []
+        for at, (pool, visitor_id) in enumerate(asked):
+            await self._leases.heartbeat(pool, visitor_id=visitor_id, page_id=traffic.page(at))
+        return self._kept
+
 
 def page_request(visitor_id: str, *, page_id: str) -> PageRequest:
     """A page view with one number on it."""
@@ -63,7 +70,9 @@ def page_request(visitor_id: str, *, page_id: str) -> PageRequest:
 async def load_scripts(execute: Callable[..., object], pool: Pool) -> None:
     """Let the server know the scripts, by using them once."""
     store = LeaseStore(Shards(execute, SHARDS))  # type: ignore[arg-type]
-    await store.assign(pool, page_request("visitor-of-the-first-call", page_id="page"))
+    visitor_id = "visitor-of-the-first-call"
+    await store.assign(pool, page_request(visitor_id, page_id="page"))
+    await store.heartbeat(pool, visitor_id=visitor_id, page_id="page")
 
 
 def sets(count: int, *, run: str) -> list[bytes]:
