@@ -22,6 +22,10 @@ def _row(site: Site, visitor: str, **more: object) -> dict[str, object]:
     }  # fmt: skip
 
 
+def _rendered(site: Site, visitor: str) -> dict[str, object]:
+    return {"key": site.key, "visitor_id": visitor, "page_id": "page"}
+
+
 async def test_a_thousand_rows_are_answered_in_their_order(service: Service) -> None:
     """Each is a lease of its own, as if a tag had asked; a repetition renews them all."""
     site = await service.pool(*fictional(ROWS))
@@ -119,7 +123,7 @@ async def test_only_with_a_key_of_the_scope(service: Service) -> None:
     reading = f"Bearer {service.secret(Scope.READ, Scope.ATTRIBUTION, Scope.CALLS)}"
     assigning = f"Bearer {_secret(service)}"
 
-    for path, body in (("/assign/bulk", [row]), ("/assign/rendered", row)):
+    for path, body in (("/assign/bulk", [row]), ("/assign/rendered", _rendered(site, "ann"))):
         nobody = await service.http.post(path, content=orjson.dumps(body))
         assert_problem(nobody, 401, "unauthorized")
         other = await service.admin("POST", path, body, Authorization=reading)
@@ -132,9 +136,7 @@ async def test_a_rendered_page_gets_an_element_to_go_on_from(service: Service) -
     """The tag reads it instead of asking: it holds the answer, the key and when it was made."""
     site = await service.pool(ONE)
 
-    answer = (
-        await service.admin("POST", "/assign/rendered", {**_row(site, "ann"), "request_id": "x"})
-    ).json()
+    answer = (await service.admin("POST", "/assign/rendered", _rendered(site, "ann"))).json()
 
     opening, text, closing = re.split(r"(?<=>)(?=\{)|(?<=\})(?=<)", answer["embed"])
     assert opening == '<script type="application/json" data-dni-lease>'
@@ -169,8 +171,39 @@ async def test_a_rendered_page_without_a_number_is_told_so(service: Service) -> 
     """The answer to a backend is 200, also where a limit or an empty pool leaves the original."""
     site = await service.pool()
 
-    answer = await service.admin("POST", "/assign/rendered", _row(site, "ann"))
+    answer = await service.admin("POST", "/assign/rendered", _rendered(site, "ann"))
 
     assert answer.status_code == 200, answer.text
     assert shown(answer) == [Shown(SHOP, "original", "exhausted", None)]
     assert '"heartbeat_s":null' in answer.json()["embed"]
+
+
+async def test_unknown_fields_are_refused(service: Service) -> None:
+    """The tag's calls pass over what they do not know; a backend's typing error is told."""
+    site = await service.pool(ONE)
+    row = _row(site, "ann", destination=SHOP)
+
+    bulk = await service.admin("POST", "/assign/bulk", [row, _row(site, "bob")])
+    whole = await service.admin("POST", "/assign/bulk", {"requests": [row], "dry_run": True})
+    rendered = await service.admin("POST", "/assign/rendered", {"key": site.key, "visitor": "ann"})
+
+    first, second = bulk.json()["results"]
+    assert first["problem"]["code"] == "invalid-request"
+    assert first["problem"]["detail"].startswith("destination: ")
+    assert second["problem"] is None
+    assert_problem(whole, 422, "invalid-request")
+    assert_problem(rendered, 422, "invalid-request")
+
+
+async def test_what_backends_are_given_is_in_the_metrics(service: Service) -> None:
+    """Whoever asks, a number given is a number given."""
+    site = await service.pool(ONE)
+    await service.admin("POST", "/assign/bulk", [_row(site, "ann"), _row(site, "bob")])
+    await service.admin("POST", "/assign/rendered", _rendered(site, "ann"))
+
+    metrics = (await service.admin("GET", "/metrics")).text
+
+    for status, reason in (("leased", "new"), ("original", "exhausted"), ("leased", "renewed")):
+        labels = f'pool="{site.pool_id}",reason="{reason}",status="{status}"'
+        line = f"dni_assign_answers_total{{{labels}}} 1.0"
+        assert line in metrics, metrics

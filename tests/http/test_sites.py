@@ -87,6 +87,21 @@ async def test_each_destination_from_the_pool_that_knows_it(service: Service) ->
     assert lease_pools == [pool.pool_id.removeprefix("pool_") for pool in (first, second)]
 
 
+async def test_each_number_in_the_format_of_its_own_pool(service: Service) -> None:
+    """A pool says how its numbers are written, and counts them, behind a site's key too."""
+    first = await service.pool(ONE, destinations=[SHOP], format="international")
+    second = await service.pool(TWO, destinations=[SERVICE], format="e164")
+    site = await _site(first, second)
+
+    answer = await site.ask("ann", destinations=[SERVICE, SHOP])
+
+    shown = [(each["number"], each["display"]) for each in answer.json()["numbers"]]
+    assert shown == [(TWO, TWO), (ONE, f"+1 {ONE[2:5]}-{ONE[5:8]}-{ONE[8:]}")]
+    metrics = (await service.admin("GET", "/metrics")).text
+    for pool in (first, second):
+        assert f'pool="{pool.pool_id}",reason="new",status="leased"}} 1.0' in metrics
+
+
 async def test_a_shared_number_of_any_pool_beats_the_original(service: Service) -> None:
     """A call that is counted for the site is better than one that is not."""
     site = await _site(await service.pool(), await service.pool(overflow_numbers=[SHARED]))

@@ -292,6 +292,18 @@ async def test_amp_page_gets_a_number_without_a_script(service: Service) -> None
     assert (await service.attribution(NUMBER))["route_to"] == SHOP
 
 
+async def test_an_amp_page_read_by_a_robot_leases_nothing(service: Service) -> None:
+    """Caches and crawlers fetch AMP pages, too: who gets none elsewhere gets none here."""
+    site = await service.pool(NUMBER)
+    query = {"key": site.key, "destination": SHOP[1:], "client": "amp-reader"}
+    robot = {"User-Agent": "Mozilla/5.0 (compatible; Googlebot/2.1)", "Origin": ORIGIN}
+
+    answer = await service.http.get("/tag/amp.json", params=query, headers=robot)
+
+    assert answer.json()["phoneNumber"] == SHOP
+    assert await site.number("ann") == NUMBER
+
+
 async def test_another_version_of_the_tag_is_not_here(service: Service) -> None:
     """A pinned version is never answered by another one."""
     assert_problem(await service.http.get("/tag/0.0.0-none.js"), 404, "not-found")

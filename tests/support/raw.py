@@ -33,7 +33,7 @@ async def call(
         "given_now": rig.clock(), "rev": 1, "pool_id": pool_id, "visitor_id": "ann",
         "page_id": "page", "idle": 300_000, "delay": 30_000, "window": WINDOW_MS,
         "selection": "least_recently_released", "overflow": "", "data": "", "force": 0,
-        "limit": 100, "policy": "", "refusal": "", "entitled": "", "address": "",
+        "limit": 100, "policy": "", "address": "", "browser": "", "pool": at.prefix,
         "destination": SHOP, "position": at.shard.history_position, "tag": f"{at.shard.tag}:",
         "minutes_kept": 172_800_000, "hours_kept": 3_024_000_000,
     }  # fmt: skip

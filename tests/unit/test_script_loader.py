@@ -57,6 +57,21 @@ def test_a_fragment_is_included_once(tmp_path: Path) -> None:
     assert source.index("local c") < source.index("local a") < source.index("local b")
 
 
+def test_a_script_makes_names_for_its_fragments(tmp_path: Path) -> None:
+    """What is seldom needed is built below the header, of what was given; of nothing else."""
+    made = 'local free = conf .. "free:"  -- prefix\n'
+    root = _write(
+        tmp_path,
+        one=f"{HEAD}{made}--@include lib/a\n",
+        two=f"{HEAD}{made.replace('conf', 'other')}--@include lib/a\n",
+        lib__a="--@needs free\n",
+    )
+
+    assert load("one", root=root).keys == ("conf",)
+    with pytest.raises(ScriptContractError, match="does not declare free"):
+        load("two", root=root)
+
+
 @pytest.mark.parametrize(
     ("sources", "complaint"),
     [
@@ -139,24 +154,28 @@ async def test_a_reply_that_is_no_list_is_a_bug(tmp_path: Path) -> None:
 
 
 async def test_a_bound_script_takes_only_what_is_left(tmp_path: Path) -> None:
-    """What stays the same is filled in once; the rest comes by keyword, checked as well."""
-    bound = load("one", root=_write(tmp_path, one=HEAD)).bind({"conf": "a"})
+    """What stays the same is filled in once; the rest comes in the order that was agreed."""
+    bound = load("one", root=_write(tmp_path, one=HEAD)).bind({"conf": "a"}, given=["now"])
     sent = []
 
     async def execute(*command: str | bytes | int) -> object:
         sent.append(command[2:])
         return [b"OK"]
 
-    await bound.run(execute, {"now": 1})
-    await bound.run(execute, {"now": 2})
+    await bound.run(execute, (1,))
+    await bound.run(execute, (2,))
 
     assert sent == [(1, "a", 1), (1, "a", 2)]
-    mistakes: list[dict[str, str | bytes | int]] = [{}, {"conf": "b"}, {"now": 1, "conf": "b"}]
-    for wrong in mistakes:
-        with pytest.raises(ScriptContractError):
+    for wrong in ((), (1, 2)):
+        with pytest.raises(ScriptContractError, match="wants 1 values"):
             await bound.run(execute, wrong)
-    with pytest.raises(ScriptContractError, match="takes no"):
-        bound.script.bind({"nothing": "x"})
+    for fixed, given in (
+        ({"nothing": "x"}, ["now"]),
+        ({"conf": "a"}, []),
+        ({"conf": "a"}, ["conf", "now"]),
+    ):
+        with pytest.raises(ScriptContractError, match="each once"):
+            bound.script.bind(fixed, given=given)
 
 
 def test_there_are_scripts() -> None:

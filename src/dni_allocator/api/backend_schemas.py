@@ -22,6 +22,9 @@ PoolId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 class BackendAssignBody(AssignBody):
     """An assign request on a visitor's behalf: what their browser would have said itself."""
 
+    # Unlike the tag's: who writes a request by hand wants to hear of a typing error.
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
     key: Annotated[str, StringConstraints(max_length=128)] = Field(
         default="", description="Publishable key of a pool or a site; or give `pool_id`."
     )

@@ -3,7 +3,7 @@
 Owns which headers are read and which proxies are believed; decides nothing by them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -20,55 +20,11 @@ REMEMBERED: Final = 4096
 LONGEST_CHAIN: Final = 32
 """Entries of `X-Forwarded-For` that are looked at, from the right: no call passes more proxies."""
 
+_HINTS: Final = frozenset({b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"})
+"""Headers by which browsers say that they load a page in advance."""
+
 _LONGEST_ADDRESS: Final = 64
 _MOST_DIGITS: Final = 18
-
-
-class Caller(NamedTuple):
-    """What the headers of one request say. A named tuple for the reason in `domain.lease`."""
-
-    origin: str | None
-    """The page's origin; None for a caller that is no browser."""
-    length: int
-    """The declared length of the body, bytes; 0 when none is declared, or no number is."""
-    robot: bool
-    """The user agent is a robot's (`domain.robots`). None sent, or a library's: no robot."""
-    prefetch: bool
-    """The page is being loaded in advance; nobody looks at it yet."""
-    forwarded: bytes | None
-    """`X-Forwarded-For`, several of them joined: for `address_of`, which knows whom to believe."""
-
-
-def caller_of(headers: Iterable[tuple[bytes, bytes]]) -> Caller:
-    """Read the headers of an ASGI scope: names in lower case, as the specification has them.
-
-    Every call of every page comes through here, hence the odd forms: asking a set first spares
-    the headers nobody reads seven comparisons each, and `tuple.__new__` is what `Caller(...)` does,
-    for half of its cost.
-    """
-    origin, length, robot, prefetch, forwarded = None, 0, False, False, None
-    for name, value in headers:
-        if name in {
-            b"origin", b"content-length", b"user-agent", b"x-forwarded-for",
-            b"sec-purpose", b"purpose", b"x-purpose", b"x-moz",
-        }:  # fmt: skip
-            if name == b"origin":
-                origin = value.decode("latin-1")
-            elif name == b"content-length":
-                if value.isdigit():
-                    length = int(value[:_MOST_DIGITS])
-            elif name == b"user-agent":
-                robot = _is_robot(value[:LONGEST_USER_AGENT])
-            elif name == b"x-forwarded-for":
-                forwarded = value if forwarded is None else forwarded + b"," + value
-            else:
-                prefetch = prefetch or is_prefetch(value.decode("latin-1"))
-    return tuple.__new__(Caller, (origin, length, robot, prefetch, forwarded))
-
-
-@lru_cache(maxsize=REMEMBERED)
-def _is_robot(user_agent: bytes) -> bool:
-    return is_refused(user_agent.decode("latin-1"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +61,78 @@ class TrustedProxies:
 
 NO_PROXIES: Final = TrustedProxies()
 """For addresses that are told by somebody we believe, not by headers."""
+
+
+class Caller(NamedTuple):
+    """What the headers of one request say. A named tuple for the reason in `domain.lease`."""
+
+    origin: str | None
+    """The page's origin; None for a caller that is no browser."""
+    robot: bool
+    """The user agent is a robot's (`domain.robots`). None sent, or a library's: no robot."""
+    prefetch: bool
+    """The page is being loaded in advance; nobody looks at it yet."""
+    forwarded: bytes | None
+    """`X-Forwarded-For`, several of them joined: for `address_of`, which knows whom to believe."""
+    client: tuple[str, int] | None = None
+    """The peer, as the ASGI scope has it."""
+    proxies: TrustedProxies = NO_PROXIES
+    """Whose `X-Forwarded-For` is believed."""
+
+    def network(self) -> str:
+        """The network of the visitor, "" where it is not known; see `address_of`."""
+        return address_of(self.client, self.forwarded, self.proxies)
+
+
+def origin_of(found: Mapping[bytes, bytes]) -> str | None:
+    """The page's origin; None for a caller that is no browser."""
+    origin = found.get(b"origin")
+    return None if origin is None else origin.decode("latin-1")
+
+
+def declared_length(found: Mapping[bytes, bytes]) -> int:
+    """The declared length of the body, bytes; 0 when none is declared, or no number is."""
+    length = found.get(b"content-length", b"")
+    return int(length[:_MOST_DIGITS]) if length.isdigit() else 0
+
+
+def caller_of(
+    headers: Sequence[tuple[bytes, bytes]],
+    client: tuple[str, int] | None = None,
+    proxies: TrustedProxies = NO_PROXIES,
+    found: Mapping[bytes, bytes] | None = None,
+) -> Caller:
+    """Read the headers of an ASGI scope: names in lower case, as the specification has them.
+
+    `found` are the same as a dictionary, where the caller has made one: every page view comes
+    through here. `tuple.__new__` is what `Caller(...)` does, for half of its cost.
+    """
+    if found is None:
+        found = dict(headers)
+    user_agent = found.get(b"user-agent")
+    forwarded = None
+    if b"x-forwarded-for" in found:
+        forwarded = b",".join([value for name, value in headers if name == b"x-forwarded-for"])
+    return tuple.__new__(
+        Caller,
+        (
+            origin_of(found),
+            user_agent is not None and _is_robot(user_agent[:LONGEST_USER_AGENT]),
+            not _HINTS.isdisjoint(found) and _is_loaded_in_advance(headers),
+            forwarded,
+            client,
+            proxies,
+        ),
+    )
+
+
+def _is_loaded_in_advance(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    return any(name in _HINTS and is_prefetch(value.decode("latin-1")) for name, value in headers)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _is_robot(user_agent: bytes) -> bool:
+    return is_refused(user_agent.decode("latin-1"))
 
 
 def address_of(

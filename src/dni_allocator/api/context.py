@@ -5,6 +5,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from dni_allocator.metrics import Metrics
 from dni_allocator.services.access import Access
 from dni_allocator.services.allocation import Allocation
 from dni_allocator.services.attribution import AttributionService
@@ -77,3 +78,11 @@ def _services(request: Request) -> Services:
 
 ServicesDep = Annotated[Services, Depends(_services)]
 """The services, as a parameter of a route."""
+
+
+def _metrics(request: Request) -> Metrics:
+    return cast("Metrics", request.app.state.metrics)
+
+
+MetricsDep = Annotated[Metrics, Depends(_metrics)]
+"""What this process counts, as a parameter of a route."""

@@ -6,7 +6,7 @@ middleware and no framework. The body is JSON whatever the content type says: a 
 """
 
 from collections.abc import Awaitable, Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from time import perf_counter
 from typing import TypedDict, TypeVar
 
@@ -15,7 +15,7 @@ import structlog
 from pydantic import BaseModel, ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dni_allocator.api.caller import Caller, TrustedProxies, address_of, caller_of
+from dni_allocator.api.caller import TrustedProxies, caller_of, declared_length, origin_of
 from dni_allocator.api.errors import (
     PROBLEM_JSON,
     MalformedJson,
@@ -30,15 +30,17 @@ from dni_allocator.domain.lease import Alive, Answer, Assignment, Leased, Overfl
 from dni_allocator.domain.number import Formats, parse_number
 from dni_allocator.domain.pool import Format, Pool
 from dni_allocator.metrics import Metrics
-from dni_allocator.services.allocation import Allocation, Browser
+from dni_allocator.services.allocation import Allocation
 
 log = structlog.get_logger(__name__)
 
 LARGEST_BODY = 16 * 1024
 
 Headers = list[tuple[bytes, bytes]]
-Client = tuple[str, int] | None
-Handler = Callable[[bytes, Caller, Client], Awaitable[tuple[int, bytes, Headers]]]
+Found = dict[bytes, bytes]
+"""Headers of a request; of several of one name, the last."""
+
+Handler = Callable[[bytes, Found, Scope], Awaitable[tuple[int, bytes, Headers]]]
 Body = TypeVar("Body", bound=BaseModel)
 
 _JSON: Headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
@@ -84,13 +86,13 @@ class Edge:
             await _respond_without_work(send, method)
             return
         call = scope["path"][1:]
-        caller = caller_of(scope["headers"])
+        found = dict(scope["headers"])
         outcome = "ok"
         try:
-            body = await _read(receive, caller.length)
+            body = await _read(receive, declared_length(found))
             if body is None:
                 return
-            status, answer, headers = await handler(body, caller, scope.get("client"))
+            status, answer, headers = await handler(body, found, scope)
             if answer is _GONE:
                 outcome = "gone"
             elif status == _TOO_MANY:
@@ -105,58 +107,48 @@ class Edge:
         self._metrics.calls[call, outcome] += 1
         await _respond(send, status, answer, headers)
 
-    async def _assign(
-        self, body: bytes, caller: Caller, client: Client
-    ) -> tuple[int, bytes, Headers]:
+    async def _assign(self, body: bytes, found: Found, scope: Scope) -> tuple[int, bytes, Headers]:
+        caller = caller_of(scope["headers"], scope.get("client"), self._proxies, found)
         asked = _parse(AssignBody, body)
         began = perf_counter()
-        pool, assignment = await self._allocation.assign(
-            asked,
-            site_key=asked.key,
-            origin=caller.origin,
-            browser=Browser(
-                caller.robot,
-                caller.prefetch,
-                partial(address_of, client, caller.forwarded, self._proxies),
-            ),
+        assignment = await self._allocation.assign(
+            asked, site_key=asked.key, origin=caller.origin, browser=caller
         )
-        answer = assignment_json(assignment, pool=pool)
+        answer = assignment_json(assignment, self._metrics)
         self._metrics.assign_durations.observe(perf_counter() - began)
-        for row in answer["numbers"]:
-            self._metrics.assigned[pool.id, row["status"], row["reason"]] += 1
         if assignment.heartbeat_s is None:
             wait_s = _wait_s(assignment)
             if wait_s is not None:
                 return _rate_limited(answer, wait_s)
         return 200, orjson.dumps(answer), _allow(caller.origin)
 
-    async def _heartbeat(
-        self, body: bytes, caller: Caller, _: Client
-    ) -> tuple[int, bytes, Headers]:
+    async def _heartbeat(self, body: bytes, found: Found, _: Scope) -> tuple[int, bytes, Headers]:
+        origin = origin_of(found)
         asked = _parse(PageBody, body)
         pool, alive = await self._allocation.heartbeat(
             site_key=asked.key,
-            origin=caller.origin,
+            origin=origin,
             visitor_id=asked.visitor_id,
             page_id=asked.page_id,
         )
         if not isinstance(alive, Alive):
-            return 200, _GONE, _allow(caller.origin)
+            return 200, _GONE, _allow(origin)
         answer = {
             "expires_in_s": alive.expires_in_ms // 1000,
             "heartbeat_s": pool.heartbeat_within(alive.expires_in_ms),
         }
-        return 200, orjson.dumps(answer), _allow(caller.origin)
+        return 200, orjson.dumps(answer), _allow(origin)
 
-    async def _close(self, body: bytes, caller: Caller, _: Client) -> tuple[int, bytes, Headers]:
+    async def _close(self, body: bytes, found: Found, _: Scope) -> tuple[int, bytes, Headers]:
+        origin = origin_of(found)
         asked = _parse(PageBody, body)
         await self._allocation.close(
             site_key=asked.key,
-            origin=caller.origin,
+            origin=origin,
             visitor_id=asked.visitor_id,
             page_id=asked.page_id,
         )
-        return 204, b"", _allow(caller.origin)
+        return 204, b"", _allow(origin)
 
 
 class FormatsJson(TypedDict):
@@ -190,13 +182,18 @@ class AssignmentJson(TypedDict):
     numbers: list[NumberJson]
 
 
-def assignment_json(assignment: Assignment, *, pool: Pool) -> AssignmentJson:
-    """An assignment as `AssignOut` describes it."""
+def assignment_json(assignment: Assignment, metrics: Metrics) -> AssignmentJson:
+    """An assignment as `AssignOut` describes it; each number is counted for the pool it is of."""
+    numbers = []
+    for answer, pool in zip(assignment.answers, assignment.pools, strict=True):
+        row = _number_json(answer, pool)
+        metrics.assigned[pool.id, row["status"], row["reason"]] += 1
+        numbers.append(row)
     return {
         "visitor_id": assignment.visitor_id,
         "page_id": assignment.page_id,
         "heartbeat_s": assignment.heartbeat_s,
-        "numbers": [_number_json(answer, pool=pool) for answer in assignment.answers],
+        "numbers": numbers,
     }
 
 
@@ -218,7 +215,7 @@ def _rate_limited(answer: AssignmentJson, wait_s: int) -> tuple[int, bytes, Head
     return status, orjson.dumps({**orjson.loads(problem), **answer}), headers
 
 
-def _number_json(answer: Answer, *, pool: Pool) -> NumberJson:
+def _number_json(answer: Answer, pool: Pool) -> NumberJson:
     expires_in_s: int | None = None
     lease_id: str | None = None
     if isinstance(answer, Leased):
@@ -238,7 +235,7 @@ def _number_json(answer: Answer, *, pool: Pool) -> NumberJson:
     return {
         "destination": answer.destination,
         "number": shown.e164,
-        "display": _display(shown, wanted=pool.settings.format),
+        "display": _display(shown, pool.settings.format),
         "formats": {
             "e164": shown.e164,
             "national": shown.national,
@@ -246,27 +243,28 @@ def _number_json(answer: Answer, *, pool: Pool) -> NumberJson:
             "rfc3966": shown.rfc3966,
         },
         "status": status,
-        "reason": answer.reason,
+        "reason": str(answer.reason),  # the hash of an enum's member is a call of its own
         "expires_in_s": expires_in_s,
         "lease_id": lease_id,
     }
 
 
-def _display(shown: Formats, *, wanted: Format) -> str:
+def _display(shown: Formats, wanted: Format) -> str:
     match wanted:
+        case Format.MIRROR | Format.NATIONAL:
+            return shown.national
         case Format.E164:
             return shown.e164
         case Format.INTERNATIONAL:
             return shown.international
         case Format.RFC3966:
             return shown.rfc3966
-        case _:
-            return shown.national
 
 
 def _parse(model: type[Body], body: bytes) -> Body:
     try:
-        return model.model_validate_json(body)
+        # `model_validate_json` without its options, of which none is used here.
+        parsed: Body = model.__pydantic_validator__.validate_json(body)
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False, include_input=False)
         if errors[0]["type"] == "json_invalid":
@@ -275,6 +273,7 @@ def _parse(model: type[Body], body: bytes) -> Body:
         found = validation_errors(errors)
         detail = "; ".join(f"{each['field']}: {each['detail']}" for each in found[:5])
         raise InvalidRequest(detail, extra={"errors": found}) from error
+    return parsed
 
 
 async def _read(receive: Receive, declared: int) -> bytes | None:

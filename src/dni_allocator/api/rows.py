@@ -45,7 +45,7 @@ def rows_of(raw: bytes) -> Sequence[object]:
     except orjson.JSONDecodeError as error:
         message = "The body is no valid JSON."
         raise MalformedJson(message) from error
-    rows = body.get("requests") if isinstance(body, dict) else body
+    rows = body["requests"] if isinstance(body, dict) and body.keys() == {"requests"} else body
     if not isinstance(rows, list) or not 0 < len(rows) <= MOST_ROWS:
         message = f"The body is a list of 1 to {MOST_ROWS} requests."
         raise InvalidRequest(message)

@@ -27,7 +27,8 @@ def _as_text(value: object) -> object:
     return value
 
 
-FieldValue = Annotated[str, BeforeValidator(_as_text), StringConstraints(max_length=2048)]
+# The constraint first: behind a validator of our own, pydantic would check it in Python, too.
+FieldValue = Annotated[str, StringConstraints(max_length=2048), BeforeValidator(_as_text)]
 
 
 class TagBody(BaseModel):

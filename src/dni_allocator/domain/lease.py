@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from dni_allocator.domain.number import Formats
+from dni_allocator.domain.pool import Pool
 
 
 class Reason(StrEnum):
@@ -94,6 +95,8 @@ class Assignment(NamedTuple):
     heartbeat_s: int | None
     """None: nothing is leased, so there is nothing to keep alive."""
     answers: tuple[Answer, ...]
+    pools: tuple[Pool, ...]
+    """Who gave each of the answers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,12 +72,7 @@ def formats(e164: str, *, national: str, international: str) -> Formats:
     `international` is empty where it follows from the number.
     """
     international = international or plain_international(e164)
-    return Formats(
-        e164=e164,
-        national=national,
-        international=international,
-        rfc3966="tel:" + international.replace(" ", "-"),
-    )
+    return Formats(e164, national, international, "tel:" + international.replace(" ", "-"))
 
 
 @lru_cache(maxsize=16_384)

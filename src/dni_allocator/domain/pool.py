@@ -1,7 +1,7 @@
 """A pool: numbers that serve one site or campaign, with its lock rules."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import urlsplit
 
@@ -130,11 +130,30 @@ class Pool:
     settings: PoolSettings
     old_keys: tuple[OldKey, ...] = ()
     """Keys before this one that work on for a while."""
+    idle_ms: int = field(init=False, repr=False, compare=False)
+    """The idle limit, ms."""
+    limits_addresses: bool = field(init=False, repr=False, compare=False)
+    """Whether it matters from which network a visitor comes."""
+    tells_apart: bool = field(init=False, repr=False, compare=False)
+    """Whether pages are treated differently by what they say, or by where they come from."""
+    shortest_lock_s: int = field(init=False, repr=False, compare=False)
+    """The shortest idle limit a visible page may find itself under."""
 
-    @property
-    def idle_ms(self) -> int:
-        """The idle limit, ms."""
-        return self.settings.idle_limit_s * 1000
+    def __post_init__(self) -> None:
+        """Work out what every page view asks for."""
+        settings = self.settings
+        limits = settings.address_rate is not None or settings.address_leases is not None
+        under_pressure = settings.pressure_idle_limit_s
+        if settings.pressure_threshold is None:
+            under_pressure = settings.idle_limit_s
+        known: dict[str, int] = {
+            "idle_ms": settings.idle_limit_s * 1000,
+            "limits_addresses": limits,
+            "tells_apart": bool(settings.serves or settings.reserve_for or limits),
+            "shortest_lock_s": min(settings.idle_limit_s, under_pressure),
+        }
+        for name, value in known.items():
+            object.__setattr__(self, name, value)  # the way of frozen dataclasses
 
     @property
     def closed_delay_ms(self) -> int:
@@ -152,17 +171,7 @@ class Pool:
         A third of the shortest lock it may find itself under, so that two lost heartbeats in a row
         cost nothing; between 2 seconds and one minute.
         """
-        settings = self.settings
-        shortest = min(settings.idle_limit_s, expires_in_ms // 1000)
-        if settings.pressure_threshold is not None:
-            shortest = min(shortest, settings.pressure_idle_limit_s)
-        return heartbeat_for(shortest)
-
-    @property
-    def limits_addresses(self) -> bool:
-        """Whether it matters from which network a visitor comes."""
-        settings = self.settings
-        return settings.address_rate is not None or settings.address_leases is not None
+        return heartbeat_for(min(self.shortest_lock_s, expires_in_ms // 1000))
 
     def allows_origin(self, origin: str) -> bool:
         """Whether a page of this origin may use the key.

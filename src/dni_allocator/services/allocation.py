@@ -79,20 +79,26 @@ class Page(Protocol):
         ...
 
 
-class Browser(NamedTuple):
+class Browser(Protocol):
     """What is known of the visitor's browser beside what the page says."""
 
-    robot: bool = False
-    prefetch: bool = False
-    network: Callable[[], str] = str
-    """The visitor's network, "" where it is not known; asked only by pools that limit it."""
+    @property
+    def robot(self) -> bool:
+        """It says so itself."""
+        ...
 
+    @property
+    def prefetch(self) -> bool:
+        """The page is loaded in advance."""
+        ...
 
-_UNKNOWN_BROWSER = Browser()
+    def network(self) -> str:
+        """Where the visitor is, "" if that is not known; asked only by pools that limit it."""
+        ...
 
 
 class _Asked(NamedTuple):
-    """One page view, ready for any pool."""
+    """One page view for several pools."""
 
     page: Page
     visitor_id: str
@@ -112,21 +118,15 @@ class Allocation:
         self._suggestions = suggestions
 
     async def assign(
-        self,
-        page: Page,
-        *,
-        site_key: str,
-        origin: str | None,
-        browser: Browser = _UNKNOWN_BROWSER,
-    ) -> tuple[Pool, Assignment]:
-        """Answer every destination of the page, and say by which pool.
+        self, page: Page, *, site_key: str, origin: str | None, browser: Browser
+    ) -> Assignment:
+        """Answer every destination of the page.
 
         Raises `UnknownKey`, `OriginNotAllowed`, `InvalidRequest` for a destination that is no
         phone number, `StoreUnavailable`.
         """
-        asked = _Asked(
-            page, page.visitor_id or new_visitor_id(), page.page_id or new_page_id(), browser
-        )
+        visitor_id = page.visitor_id or new_visitor_id()
+        page_id = page.page_id or new_page_id()
         # `_with_pools`, written out: a coroutine and a closure less for each page view.
         tries = 0
         while True:
@@ -134,14 +134,16 @@ class Allocation:
                 site_key, origin=origin, tries=tries
             )
             if len(pools) > 1:
-                across = await self._across(asked, pools)
+                across = await self._across(_Asked(page, visitor_id, page_id, browser), pools)
                 if not isinstance(across, Stale):
                     return across
             else:
                 pool = pools[0]
                 wanted, allowed = _destinations(page.destinations, pool)
                 # Also with nothing to lease: the script tells whether the pool is as we know it.
-                answered = await self._leases.assign(pool, _request(asked, pool, allowed))
+                answered = await self._leases.assign(
+                    pool, _request(page, visitor_id, page_id, browser, pool, allowed=allowed)
+                )
                 if isinstance(answered, Unordered):
                     await self._shelving.order(pool, answered.destinations)
                     tries += 1
@@ -149,18 +151,17 @@ class Allocation:
                 if not isinstance(answered, Stale):
                     if len(allowed) != len(wanted) and not pool.settings.paused:
                         await self._suggestions.note(pool, wanted)
-                    return pool, Assignment(
-                        asked.visitor_id,
-                        asked.page_id,
+                    return Assignment(
+                        visitor_id,
+                        page_id,
                         _heartbeat_s(answered, pool),
                         _in_order(wanted, answered, paused=pool.settings.paused),
+                        (pool,) * len(wanted),
                     )
             self._sites.forget(site_key)
             tries += 1
 
-    async def _across(
-        self, asked: _Asked, pools: Sequence[Pool]
-    ) -> tuple[Pool, Assignment] | Stale:
+    async def _across(self, asked: _Asked, pools: Sequence[Pool]) -> Assignment | Stale:
         """Answer a page by the first of several pools that has a number for it.
 
         A number that the visitor holds already is renewed first, whichever pool it is of: an
@@ -184,12 +185,7 @@ class Allocation:
             if isinstance(answers, Stale):
                 return answers
             _keep_better(best, pool, answers)
-        primary, answered = pools[0], []
-        for each in wanted:
-            pool, answer = best.get(each, (pools[0], Original(each, Reason.NO_MATCH)))
-            answered.append(answer)
-            if isinstance(answer, Leased):
-                primary = pool
+        given = [best.get(each, (pools[0], Original(each, Reason.NO_MATCH))) for each in wanted]
         beats = [
             pool.heartbeat_within(answer.expires_in_ms)
             for pool, answer in best.values()
@@ -197,8 +193,12 @@ class Allocation:
         ]
         if len(best) < len(wanted):
             await self._suggestions.note(pools[0], [each for each in wanted if each not in best])
-        return primary, Assignment(
-            asked.visitor_id, asked.page_id, min(beats) if beats else None, tuple(answered)
+        return Assignment(
+            asked.visitor_id,
+            asked.page_id,
+            min(beats) if beats else None,
+            tuple([answer for _, answer in given]),
+            tuple([pool for pool, _ in given]),
         )
 
     async def _ask(
@@ -208,7 +208,9 @@ class Allocation:
         paused, known = pool.settings.paused, pool.settings.destinations
         # Also with nothing to lease: the script tells whether the pool is as we know it.
         allowed = () if paused else tuple([each for each in wanted if each in known])
-        request = _request(asked, pool, allowed)
+        request = _request(
+            asked.page, asked.visitor_id, asked.page_id, asked.browser, pool, allowed=allowed
+        )
         if refusal is not None:
             request = request._replace(refusal=refusal)
         answered = await self._leases.assign(pool, request)
@@ -228,6 +230,8 @@ class Allocation:
             return self._leases.heartbeat(pool, visitor_id=visitor_id, page_id=page_id)
 
         found: list[tuple[Pool, Alive | Gone]] = await self._with_pools(site_key, origin, use)
+        if len(found) == 1:
+            return found[0]
         soonest: tuple[Pool, Alive] | None = None
         for pool, each in found:
             if isinstance(each, Alive) and (
@@ -268,10 +272,21 @@ class Allocation:
             tries += 1
 
 
-def _request(asked: _Asked, pool: Pool, allowed: tuple[str, ...]) -> PageRequest:
+def _request(
+    page: Page,
+    visitor_id: str,
+    page_id: str,
+    browser: Browser,
+    pool: Pool,
+    *,
+    allowed: tuple[str, ...],
+) -> PageRequest:
     """The page as one pool sees it."""
-    page, browser, settings = asked.page, asked.browser, pool.settings
-    refusal, entitled, address = "", False, ""
+    data = _data(page, pool)
+    if not (browser.robot or browser.prefetch or pool.tells_apart):
+        return PageRequest(visitor_id, page_id, allowed, page.previous, data)
+    settings = pool.settings
+    refusal, entitled = "", False
     if browser.robot and not settings.serve_robots:
         refusal = Reason.BOT.value
     elif browser.prefetch:
@@ -281,17 +296,9 @@ def _request(asked: _Asked, pool: Pool, allowed: tuple[str, ...]) -> PageRequest
         if not refusal and not all_hold(settings.serves, visit):
             refusal = Reason.NOT_SERVED.value
         entitled = bool(settings.reserve_for) and all_hold(settings.reserve_for, visit)
-    if pool.limits_addresses:
-        address = browser.network()
+    address = browser.network() if pool.limits_addresses else ""
     return PageRequest(
-        asked.visitor_id,
-        asked.page_id,
-        allowed,
-        page.previous,
-        _data(page, pool),
-        refusal,
-        entitled,
-        address,
+        visitor_id, page_id, allowed, page.previous, data, refusal, entitled, address
     )
 
 
@@ -304,14 +311,13 @@ def _destinations(
     """
     known = pool.settings.destinations
     if typed is None:
-        wanted = known[:1]
+        wanted = allowed = known[:1]
     elif len(typed) == 1 and typed[0] in known:
-        wanted = (typed[0],)
+        wanted = allowed = (typed[0],)
     else:
         wanted = _read(typed, pool)
-    if pool.settings.paused:
-        return wanted, ()
-    return wanted, tuple([each for each in wanted if each in known])
+        allowed = tuple([each for each in wanted if each in known])
+    return wanted, () if pool.settings.paused else allowed
 
 
 def _read(typed: Sequence[str], pool: Pool) -> tuple[str, ...]:
@@ -333,10 +339,8 @@ def _data(page: Page, pool: Pool) -> str:
     if page.consent == "none":
         return "{}"
     fields = page.fields
-    for name, prefix in _REFERRERS:
-        if name in fields:
-            told_by = search_of(fields[name])
-            fields = {**{prefix + each: value for each, value in told_by.items()}, **fields}
+    if "referrer" in fields or "first_referrer" in fields:
+        fields = _with_searches(fields)
     if pool.settings.marketing_fields:
         wanted = names_of(pool.settings.marketing_fields)
         fields = {name: value for name, value in fields.items() if name in wanted}
@@ -348,6 +352,15 @@ def _data(page: Page, pool: Pool) -> str:
     if fields:
         told["fields"] = fields
     return orjson.dumps(told).decode() if told else ""
+
+
+def _with_searches(fields: Mapping[str, str]) -> Mapping[str, str]:
+    """The fields, and what their referrers tell of a search."""
+    for name, prefix in _REFERRERS:
+        if name in fields:
+            told_by = search_of(fields[name])
+            fields = {**{prefix + each: value for each, value in told_by.items()}, **fields}
+    return fields
 
 
 def _heartbeat_s(answered: Sequence[Answer], pool: Pool) -> int | None:

@@ -142,6 +142,8 @@ class PoolKeys:
 
     shard: ShardKeys
     pool_id: str
+    prefix: str
+    """Of all of them, for a script that builds those it seldom needs."""
     conf: str
     """HASH: `rev` (bumped by every edit), `doc` (the settings, JSON), `fence` (lease count)."""
     numbers: str
@@ -192,6 +194,7 @@ class PoolKeys:
         return cls(
             shard=shard,
             pool_id=pool_id,
+            prefix=f"{base}:",
             conf=f"{base}:conf",
             numbers=f"{base}:numbers",
             shelves=f"{base}:shelves",

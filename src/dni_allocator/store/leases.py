@@ -32,6 +32,9 @@ _DUE_POOLS = load("due_pools")
 _DRAINED_FORGET = load("drained_forget")
 _ATTRIBUTION = load("attribution")
 
+_GIVEN = ("visitor", "given_now", "visitor_id", "page_id")
+"""What the tag's calls tell with each call; the rest follows from the pool."""
+
 _REASONS = {reason.value.encode(): reason for reason in Reason}
 
 MOST_POOLS_KEPT = 20_000
@@ -78,6 +81,7 @@ class _TagCalls:
 
     pool: Pool
     visitors: str
+    lease_prefix: str
     assign: Bound
     heartbeat: Bound
     close: Bound
@@ -103,17 +107,15 @@ class LeaseStore:
             page_rows += (destination, request.previous.get(destination) or "")
         reply = await calls.assign.run(
             self._shards.execute,
-            {
-                "visitor": calls.visitors + visitor_id,
-                "given_now": self._shards.clock(),
-                "visitor_id": visitor_id,
-                "page_id": request.page_id,
-                "overflow": _overflow(pool, request),
-                "data": request.data,
-                "refusal": request.refusal,
-                "entitled": "1" if request.entitled else "",
-                "address": request.address,
-            },
+            (
+                calls.visitors + visitor_id,
+                self._shards.clock(),
+                visitor_id,
+                request.page_id,
+                _overflow(pool, request) if pool.settings.overflow_numbers else "",
+                request.data,
+                _caller(request) if request.refusal or request.entitled or request.address else "",
+            ),
             page_rows,
         )
         if reply[0] != b"OK":
@@ -124,7 +126,7 @@ class LeaseStore:
         answers = []
         at = 2
         for destination in request.destinations:
-            answers.append(_answer(pool, reply[at : at + 7], destination, now_ms))
+            answers.append(_answer(calls, reply[at : at + 7], destination, now_ms))
             at += 7
         return answers
 
@@ -133,12 +135,7 @@ class LeaseStore:
         calls = self._calls_of(pool)
         reply = await calls.heartbeat.run(
             self._shards.execute,
-            {
-                "visitor": calls.visitors + visitor_id,
-                "given_now": self._shards.clock(),
-                "visitor_id": visitor_id,
-                "page_id": page_id,
-            },
+            (calls.visitors + visitor_id, self._shards.clock(), visitor_id, page_id),
         )
         match reply[0]:
             case b"OK":
@@ -153,12 +150,7 @@ class LeaseStore:
         calls = self._calls_of(pool)
         reply = await calls.close.run(
             self._shards.execute,
-            {
-                "visitor": calls.visitors + visitor_id,
-                "given_now": self._shards.clock(),
-                "visitor_id": visitor_id,
-                "page_id": page_id,
-            },
+            (calls.visitors + visitor_id, self._shards.clock(), visitor_id, page_id),
         )
         match reply[0]:
             case b"CLOSED":
@@ -194,23 +186,31 @@ class LeaseStore:
         return _TagCalls(
             pool=pool,
             visitors=at.visitors,
+            lease_prefix=lease_id(pool.id, ""),
             assign=_ASSIGN.bind(
                 every
-                | at.for_ending()
                 | {
-                    "orders": at.orders,
-                    "limits": at.limits,
+                    "numbers": at.numbers,
+                    "shelves": at.shelves,
+                    "stats": at.stats,
+                    "events": at.shard.events,
+                    "due": at.shard.due,
+                    "drained": at.drained,
+                    "pool": at.prefix,
                     "pool_id": pool.id,
                     "window": str(pool.window_ms),
                     "selection": pool.settings.selection.value,
-                }
+                },
+                given=(*_GIVEN, "overflow", "data", "browser"),
             ),
             heartbeat=_HEARTBEAT.bind(
-                every | {"due": at.shard.due, "pool_id": pool.id, "window": str(pool.window_ms)}
+                every | {"due": at.shard.due, "pool_id": pool.id, "window": str(pool.window_ms)},
+                given=_GIVEN,
             ),
             close=_CLOSE.bind(
                 every
-                | {"due": at.shard.due, "pool_id": pool.id, "delay": str(pool.closed_delay_ms)}
+                | {"due": at.shard.due, "pool_id": pool.id, "delay": str(pool.closed_delay_ms)},
+                given=_GIVEN,
             ),
         )
 
@@ -298,6 +298,11 @@ class LeaseStore:
         return NumberRecord(now_ms=int(now), state=state, holders=tuple(holders))
 
 
+def _caller(request: PageRequest) -> str:
+    """What is to be said of who calls, as the script reads it."""
+    return f"{request.refusal}\t{'1' if request.entitled else ''}\t{request.address}"
+
+
 def _overflow(pool: Pool, request: PageRequest) -> str:
     """The shared number of this page, "" where it is to see the original instead."""
     if request.refusal and pool.settings.refused_see is RefusedSee.ORIGINAL:
@@ -305,7 +310,7 @@ def _overflow(pool: Pool, request: PageRequest) -> str:
     return pool.overflow_for(request.visitor_id)
 
 
-def _answer(pool: Pool, row: Reply, destination: str, now_ms: int) -> Answer:
+def _answer(calls: _TagCalls, row: Reply, destination: str, now_ms: int) -> Answer:
     status, reason, number, fence, deadline, national, international = row
     if status == b"leased":
         return Leased(
@@ -316,11 +321,11 @@ def _answer(pool: Pool, row: Reply, destination: str, now_ms: int) -> Answer:
                 international=international.decode(),
             ),
             _REASONS[reason],
-            lease_id(pool.id, fence.decode()),
+            calls.lease_prefix + fence.decode(),
             int(deadline) - now_ms,
         )
     if status == b"overflow":
-        shared = parse_number(number.decode(), country=pool.settings.country)
+        shared = parse_number(number.decode(), country=calls.pool.settings.country)
         return Overflow(
             destination,
             formats(shared.e164, national=shared.national, international=shared.international),

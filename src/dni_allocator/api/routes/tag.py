@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
 from dni_allocator.api.auth import opens
+from dni_allocator.api.caller import caller_of
 from dni_allocator.api.context import ServicesDep
 from dni_allocator.api.schemas import AmpNumberOut, AssignBody, IntegrationOut
 from dni_allocator.api.snippets import snippets
@@ -109,8 +110,13 @@ async def amp_number(
         page_id=visitor_id,
         destinations=[f"+{destination.removeprefix('+')}"],
     )
-    pool, assignment = await services.allocation.assign(page, site_key=key, origin=origin)
-    answer = assignment.answers[0]
+    assignment = await services.allocation.assign(
+        page,
+        site_key=key,
+        origin=origin,
+        browser=caller_of(request.scope["headers"], request.scope.get("client")),
+    )
+    (answer,), (pool,) = assignment.answers, assignment.pools
     number = answer.destination if isinstance(answer, Original) else answer.formats.e164
     response.headers["Cache-Control"] = "no-store"
     response.headers["Access-Control-Allow-Origin"] = origin or "*"

@@ -20,8 +20,8 @@ local policy     = ARGV[8]              -- further rules of the pool (lib/policy
 
 --@include lib/revision
 --@include lib/clock
---@include lib/records
 --@include lib/policy
+--@include lib/claims
 --@include lib/owned
 
 local now = clock(given_now)
@@ -35,16 +35,18 @@ for i = 1, #fields, 2 do
     return {"OPEN"}
   end
 end
-local own = live_leases(now)
-if #own == 0 then
-  return {"NONE"}
+local latest
+for _, number, fence in claims_in(redis.call("HGET", visitor, "l") or "") do
+  local before, from = own_lease(number, fence)
+  if before and before > now then
+    local deadline = math.min(before, lock_until(now, from, delay))
+    redis.call("ZADD", leased, deadline, number)
+    redis.call("ZADD", due, "LT", deadline, pool_id)
+    latest = math.max(latest or deadline, deadline)
+  end
 end
-local latest = 0
-for _, lease in ipairs(own) do
-  local deadline = math.min(lease.deadline, lock_until(now, lease.from, delay))
-  redis.call("ZADD", leased, deadline, lease.number)
-  redis.call("ZADD", due, "LT", deadline, pool_id)
-  latest = math.max(latest, deadline)
+if not latest then
+  return {"NONE"}
 end
 redis.call("HSET", visitor, "c", now)
 return {"CLOSED", tostring(now), tostring(latest)}

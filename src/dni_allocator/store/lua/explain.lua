@@ -96,9 +96,8 @@ if not any_fits() then
 end
 
 local own, own_deadline, back = "", "", ""
-each_claim(redis.call("HGET", visitor, "l") or "", function(its_destination, number, fence)
-  local packed = its_destination == destination and redis.call("HGET", holders, number)
-  local owner, _, _, its_fence = unpack_holder(packed or "")
+local function look_at(number, fence)
+  local owner, _, _, its_fence = unpack_holder(redis.call("HGET", holders, number) or "")
   if owner ~= visitor_id or its_fence ~= fence then
     return
   end
@@ -113,7 +112,12 @@ each_claim(redis.call("HGET", visitor, "l") or "", function(its_destination, num
   if (state == "" or state == HELD) and ended and tonumber(ended) + window > now then
     back = number
   end
-end)
+end
+for its_destination, number, fence in claims_in(redis.call("HGET", visitor, "l") or "") do
+  if its_destination == destination then
+    look_at(number, fence)
+  end
+end
 
 local visitor_wait = wait_for(limits .. "v:" .. visitor_id, visitor_interval, visitor_burst, now)
 local network_wait, network_leases = 0, 0

@@ -18,28 +18,30 @@ local policy     = ARGV[8]              -- further rules of the pool (lib/policy
 
 --@include lib/revision
 --@include lib/clock
---@include lib/records
---@include lib/policy
---@include lib/pages
+--@include lib/claims
 --@include lib/owned
+--@include lib/pages
 
 local now = clock(given_now)
-local own = live_leases(now)
-if #own == 0 then
-  return {"NONE"}
-end
+local record = redis.call("HMGET", visitor, "l", "x")
 -- With several leases the answer is the soonest deadline: until then all is well.
-local soonest = math.huge
-for _, lease in ipairs(own) do
-  local deadline = lock_until(now, lease.from, idle)
-  redis.call("ZADD", leased, deadline, lease.number)
-  if deadline < lease.deadline then
-    redis.call("ZADD", due, "LT", deadline, pool_id) -- the rules were tightened
+local soonest
+for _, number, fence in claims_in(record[1] or "") do
+  local before, from = own_lease(number, fence)
+  if before and before > now then
+    local deadline = lock_until(now, from, idle)
+    redis.call("ZADD", leased, deadline, number)
+    if deadline < before then
+      redis.call("ZADD", due, "LT", deadline, pool_id) -- the rules were tightened
+    end
+    soonest = math.min(soonest or deadline, deadline)
   end
-  soonest = math.min(soonest, deadline)
+end
+if not soonest then
+  return {"NONE"}
 end
 if provisional > 0 then
   redis.call("HSET", visitor, "h", "1") -- a tag that beats: its leases are not on trial any more
 end
-open_page(page_id, now)
+open_page(page_id, now, record[2])
 return {"OK", tostring(now), tostring(soonest)}

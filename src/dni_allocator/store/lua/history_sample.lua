@@ -1,6 +1,7 @@
 -- Note how full pools are now, and how many pages they turned away since they were last looked at.
 -- A pool in which nothing happened this hour costs its four reads and is written nothing of.
--- Replies: {OK, pools that were noted}. Run twice it looks twice, which a mean does not mind. O(rows).
+-- Replies: {OK, pools that were noted}. Safe to repeat: it looks twice, which a mean does
+-- not mind. O(rows).
 local tag          = KEYS[1]            -- prefix of the keys of the shard's pools
 local history      = KEYS[2]            -- prefix of the HASHes of buckets
 local given_now    = ARGV[1]            -- ms, or empty: Redis TIME

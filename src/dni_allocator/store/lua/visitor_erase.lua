@@ -57,10 +57,10 @@ local function erase(number)
 end
 
 if cursor == "0" then
-  each_claim(redis.call("HGET", visitor, "l") or "", function(_, number)
+  for _, number in claims_in(redis.call("HGET", visitor, "l") or "") do
     erase(number)
     forget_history(past .. number, visitor_id)
-  end)
+  end
   redis.call("DEL", visitor, limit)
 end
 local part = redis.call("HSCAN", holders, cursor, "COUNT", count)

@@ -3,18 +3,14 @@
 -- of the number, so that a renewal need not look them up.) One field, so that one read of it does
 -- not read all open pages too.
 
--- Call `visit(destination, number, fence, national, international)` for each line.
-local function each_claim(lines, visit)
-  for destination, number, fence, national, international in
-    string.gmatch(lines, "([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\n]*)\n")
-  do
-    visit(destination, number, fence, national, international)
-  end
+-- For each line: destination, number, fence, national, international.
+local function claims_in(lines)
+  return string.gmatch(lines, "([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\n]*)\n")
 end
 
 local function pack_claim(destination, number, fence, national, international)
-  local fields = {destination, number, fence, national, international}
-  return table.concat(fields, "\t") .. "\n"
+  return destination .. "\t" .. number .. "\t" .. fence .. "\t" .. national .. "\t"
+    .. international .. "\n"
 end
 
 -- Take one lease out of a visitor's claims: its number goes to somebody else.
@@ -24,11 +20,11 @@ local function drop_claim(key, destination, number, fence)
     return
   end
   local kept = ""
-  each_claim(lines, function(its_destination, its_number, its_fence, national, international)
+  for its_destination, its_number, its_fence, national, international in claims_in(lines) do
     if its_destination ~= destination or its_number ~= number or its_fence ~= fence then
       kept = kept .. pack_claim(its_destination, its_number, its_fence, national, international)
     end
-  end)
+  end
   if kept == "" then
     redis.call("HDEL", key, "l")
   elseif kept ~= lines then

@@ -1,5 +1,6 @@
 -- The end of a lease: back to its shelf at the instant it ended, with its event.
 --@needs pool_id leased holders numbers shelves stats events due drained free past visitors
+--@include lib/states
 --@include lib/records
 --@include lib/policy
 
@@ -55,7 +56,7 @@ local function end_lease(number, ended_at, reason, window)
     redis.call("SADD", drained, number)
     redis.call("ZADD", due, "LT", ended_at, pool_id)
   else
-    redis.call("ZADD", free .. (is_set_aside(state) and QUARANTINE or shelf), ended_at, number)
+    redis.call("ZADD", free .. (state == "" and shelf or QUARANTINE), ended_at, number)
   end
 end
 

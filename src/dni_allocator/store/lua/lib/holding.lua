@@ -1,6 +1,7 @@
 -- A number that was called is held for a while: its visitor keeps it, or gets it back; nobody else
 -- is given it. Leases and their deadlines are not touched.
 --@needs conf leased holders numbers free resting notes due pool_id
+--@include lib/states
 --@include lib/quarantine
 
 -- `fence`: of the lease the call is attributed to, empty without one. A number that somebody else

@@ -2,6 +2,7 @@
 -- numbers in circulation) the idle limit shortens in a straight line, from the full one at the
 -- threshold to `pressed_idle` when all are leased.
 --@needs leased holders numbers free visitors visitor_id idle
+--@include lib/states
 --@include lib/policy
 --@include lib/records
 

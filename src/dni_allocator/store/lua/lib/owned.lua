@@ -1,19 +1,18 @@
--- The leases that are this visitor's right now: owner and fence are compared, and the deadline
--- is in the future. A claim that lost its number to somebody else is not among them.
---@needs visitor visitor_id leased holders
---@include lib/claims
+-- Whether what a claim says is still true: owner and fence are compared each time. A claim may
+-- outlive its lease, and the number may have gone to somebody else.
+--@needs visitor_id leased holders
+--@include lib/records
 
-local function live_leases(now)
-  local own = {}
-  each_claim(redis.call("HGET", visitor, "l") or "", function(_, number, fence)
-    local deadline = redis.call("ZSCORE", leased, number)
-    local packed = deadline and redis.call("HGET", holders, number)
-    if packed and tonumber(deadline) > now then
-      local owner, _, from, its_fence = unpack_holder(packed)
-      if owner == visitor_id and its_fence == fence then
-        own[#own + 1] = {number = number, deadline = tonumber(deadline), from = tonumber(from)}
-      end
-    end
-  end)
-  return own
+-- The visitor's own lease of this number: deadline (maybe past, if nobody has ended it yet), when
+-- it began (text, ms), its data. nil where there is none any more.
+local function own_lease(number, fence)
+  local packed = redis.call("HGET", holders, number)
+  if not packed then
+    return nil
+  end
+  local owner, _, from, its_fence, data = unpack_holder(packed)
+  if owner ~= visitor_id or its_fence ~= fence then
+    return nil
+  end
+  return tonumber(redis.call("ZSCORE", leased, number)), from, data
 end

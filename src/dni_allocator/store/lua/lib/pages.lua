@@ -1,5 +1,5 @@
 -- A visitor's open pages: fields `p:<page>` -> last sign of life, ms; `c` -> when the last page
--- closed, ms, empty while one is open.
+-- closed, ms, empty while one is open; `x` -> when the record expires, ms.
 --@needs visitor idle window
 --@include lib/policy
 
@@ -23,25 +23,30 @@ local function prune_pages(now)
   end
 end
 
--- The page is open and alive; `claims`, if given, are the visitor's new ones (lib/claims).
+-- The page is open and alive; `claims`, if given, are the visitor's new ones (lib/claims), and
+-- `expires_at` is field `x` of their record, false where there is none yet.
 -- The TTL only collects garbage: whether a lease lives is decided by its deadline and owner. It is
 -- set longer than needed, so that most signs of life need not write it again.
-local function open_page(page, now, claims)
+local function open_page(page, now, expires_at, claims)
   local lifetime = math.max(idle, hold) + window -- no lease may outlive it
+  local known, expiring = expires_at, not expires_at or tonumber(expires_at) < now + lifetime
+  if expiring then
+    expires_at = now + lifetime + SPARE
+  end
   local added
   if claims then
-    added = redis.call("HSET", visitor, "p:" .. page, now, "c", "", "l", claims)
+    added = redis.call(
+      "HSET", visitor, "p:" .. page, now, "c", "", "x", expires_at, "l", claims
+    )
+  elseif expiring then
+    added = redis.call("HSET", visitor, "p:" .. page, now, "c", "", "x", expires_at)
   else
     added = redis.call("HSET", visitor, "p:" .. page, now, "c", "")
   end
-  if added == 3 then
-    redis.call("PEXPIRE", visitor, lifetime + SPARE)
-    return -- a record that was not there before
-  end
-  if redis.call("PTTL", visitor) < lifetime then
+  if expiring then
     redis.call("PEXPIRE", visitor, lifetime + SPARE)
   end
-  if added > 0 and redis.call("HLEN", visitor) > MOST_PAGES then
+  if known and added > 0 and redis.call("HLEN", visitor) > MOST_PAGES then
     prune_pages(now)
   end
 end

@@ -4,10 +4,29 @@
 --@needs free selection
 --@include lib/policy
 
-local shelf_of -- only where there are several shelves, see lib/limits
+-- Take a number off a shelf: number, released at. nil when it is empty.
+local function take(shelf)
+  local key = free .. shelf
+  if selection == "random" then
+    local number = redis.call("ZRANDMEMBER", key)
+    if not number then
+      return nil
+    end
+    local released_at = redis.call("ZSCORE", key, number)
+    redis.call("ZREM", key, number)
+    return number, released_at
+  end
+  local head = redis.call("ZPOPMIN", key)
+  return head[1], head[2]
+end
+
+local pick = take -- a pool that does not match has one shelf
 if matching then
   -- The shelf of a rank to take from; nil when all are empty. O(shelves of the rank).
-  function shelf_of(rank)
+  local function shelf_of(rank)
+    if not string.find(rank, "|", 1, true) then
+      return rank
+    end
     local chosen, oldest, total = nil, nil, 0
     local sizes = {}
     for shelf in string.gmatch(rank, "[^|]+") do
@@ -34,29 +53,19 @@ if matching then
     end
     return chosen
   end
-end
 
--- Take a number off the best shelf that has one: number, released at. nil when all are empty.
-local function pick(order)
-  for rank in string.gmatch(order, "[^,]+") do
-    local shelf = rank
-    if shelf_of and string.find(rank, "|", 1, true) then
-      shelf = shelf_of(rank)
-    end
-    local key = shelf and free .. shelf
-    if key and selection == "random" then
-      local number = redis.call("ZRANDMEMBER", key)
+  -- Take a number off the best shelf that has one: number, released at. nil when all are empty.
+  function pick(order)
+    for rank in string.gmatch(order, "[^,]+") do
+      local shelf = shelf_of(rank)
+      local number, released_at
+      if shelf then
+        number, released_at = take(shelf)
+      end
       if number then
-        local released_at = redis.call("ZSCORE", key, number)
-        redis.call("ZREM", key, number)
         return number, released_at
       end
-    elseif key then
-      local head = redis.call("ZPOPMIN", key)
-      if head[1] then
-        return head[1], head[2]
-      end
     end
+    return nil
   end
-  return nil
 end

@@ -1,6 +1,7 @@
 -- Numbers that are set aside for a while: their state says so, and once they are free they lie on
 -- a shelf of their own.
 --@needs conf numbers free resting notes due pool_id
+--@include lib/resting
 --@include lib/records
 --@include lib/moving
 

@@ -13,13 +13,3 @@ end
 local function unpack_number(packed)
   return string.match(packed, "^([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t(.*)$")
 end
-
--- State of numbers that are not given to anyone for a while, and the shelf they lie on meanwhile.
-local QUARANTINE = "quarantined"
--- State of numbers that were called: for a while given to nobody but who had them, on that shelf.
-local HELD = "held"
-
--- Whether a number of this state lies on the shelf `QUARANTINE` when it is free.
-local function is_set_aside(state)
-  return state == QUARANTINE or state == HELD
-end
