@@ -65,17 +65,19 @@ async def test_a_pressed_limit_above_the_idle_limit_lengthens_nothing(rig: Rig) 
     assert await _idle_in_force(rig, pool) == 300_000
 
 
-async def test_a_threshold_of_all_numbers_presses_nothing(rig: Rig) -> None:
-    """There are never more than all of them leased."""
+async def test_a_threshold_of_all_numbers_presses_when_all_are_leased(rig: Rig) -> None:
+    """The line from the threshold to "all leased" has no length then: the pressed limit holds."""
     pool = await rig.pool(2, settings=replace(PRESSED, pressure_threshold=1.0))
     await rig.lease(pool, "ann")
+    before = await _idle_in_force(rig, pool)
     await rig.lease(pool, "bob")
-    rig.clock.advance(seconds=299)
+    rig.clock.advance(seconds=61)
 
     (answer,) = await rig.assign(pool, "cyd")
 
-    assert answer.reason is Reason.EXHAUSTED
-    assert await _idle_in_force(rig, pool) == 300_000
+    assert before == 300_000
+    assert answer.reason is Reason.NEW
+    assert len(await _gave_way(rig, pool)) == 1
 
 
 # --- who gives way --------------------------------------------------------------------------------
@@ -107,6 +109,40 @@ async def test_the_longest_silence_gives_way_first(rig: Rig) -> None:
 
     assert await _gave_way(rig, pool) == ["cyd"]
     assert given == numbers["cyd"]
+
+
+async def test_no_more_give_way_than_the_pressure_asks_for(rig: Rig) -> None:
+    """Each that goes relieves the pool: the next needs to have been silent for longer."""
+    settings = replace(PRESSED, pressure_threshold=0.5, pressure_idle_limit_s=60)
+    pool = await rig.pool(10, settings=settings)
+    for n in range(10):
+        await rig.lease(pool, f"v{n}")
+    rig.clock.advance(seconds=100)  # in force: 60 s where 10 are leased, 108 s where 9 are
+
+    await rig.lease(pool, "late")
+
+    assert len(await _gave_way(rig, pool)) == 1
+
+
+async def test_who_may_give_way_is_found_behind_many_who_may_not(rig: Rig) -> None:
+    """Seventy pages that beat, near their maximum age, have the nearest deadlines of all."""
+    settings = replace(PRESSED, max_lease_age_s=400)
+    pool = await rig.pool(71, settings=settings)
+    beating = [f"v{n}" for n in range(70)]
+    for visitor in beating:
+        await rig.lease(pool, visitor)
+    for seconds, newcomer in ((110, "silent"), (140, None)):
+        rig.clock.advance(seconds=seconds)
+        for visitor in beating:
+            await _beat(rig, pool, visitor)
+        if newcomer:
+            await rig.lease(pool, newcomer)
+    rig.clock.advance(seconds=90)
+
+    (answer,) = await rig.assign(pool, "late")
+
+    assert answer.reason is Reason.NEW
+    assert await _gave_way(rig, pool) == ["silent"]
 
 
 async def test_closed_browsers_give_way_before_silent_pages(rig: Rig) -> None:

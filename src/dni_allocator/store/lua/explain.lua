@@ -68,19 +68,14 @@ for i = 1, #found, 2 do
 end
 
 local in_force = idle_under(circulating_then, held_then)
-local function count_who_gives_way(limit, cut)
-  if cut <= 0 then
-    return
-  end
-  found =
-    redis.call("ZRANGEBYSCORE", leased, "(" .. now, now + cut, "WITHSCORES", "LIMIT", 0, limit)
-  for i = 1, #found, 2 do
-    if may_give_way(found[i], found[i + 1], now) then
-      count_as_free(found[i], now)
-    end
+local gone = {}
+local function count_who_gives_way(limit, circulating_now, held_now)
+  for _, number in ipairs(who_gives_way(now, limit, circulating_now, held_now, gone)) do
+    gone[number] = true
+    count_as_free(number, now)
   end
 end
-count_who_gives_way(FIRST, idle - in_force)
+count_who_gives_way(FIRST, circulating_then, held_then)
 local over_at_once = over
 
 local function any_fits()
@@ -92,7 +87,7 @@ local function any_fits()
   return false
 end
 if not any_fits() then
-  count_who_gives_way(FURTHER, idle - idle_under(circulating, held - over))
+  count_who_gives_way(FURTHER, circulating, held - over)
 end
 
 local own, own_deadline, back = "", "", ""

@@ -5,21 +5,12 @@
 
 local give_way, only_reserved_left -- only where there are rules, see lib/limits
 if policy ~= "" then
-  -- End up to `limit` leases that have been silent for longer than the limit in force. A lease whose
-  -- pages beat is renewed long before that, so visible pages stay, hidden and silent ones go; those
-  -- of closed browsers have the nearest deadlines and go first.
+  -- End up to `limit` leases that give way. A lease whose pages beat is renewed long before that,
+  -- so visible pages stay, hidden and silent ones go; those of closed browsers have the nearest
+  -- deadlines and go first.
   function give_way(now, limit, window)
-    local cut = idle - idle_in_force()
-    if cut <= 0 then
-      return
-    end
-    local found = redis.call(
-      "ZRANGEBYSCORE", leased, "(" .. now, now + cut, "WITHSCORES", "LIMIT", 0, limit
-    )
-    for i = 1, #found, 2 do
-      if may_give_way(found[i], found[i + 1], now) then
-        end_lease(found[i], tostring(now), "pressure", window)
-      end
+    for _, number in ipairs(who_gives_way(now, limit, occupancy())) do
+      end_lease(number, tostring(now), "pressure", window)
     end
   end
 
