@@ -72,7 +72,7 @@ class Seeder:
         await self._directory.bind_key(made.key, made.id)
         remaining = iter(rows)
         while batch := list(islice(remaining, _MSET_ROWS)):
-            await self._pools.attach(made.id, batch)
+            await self._pools.attach(made, batch)
         return await self._pools.read(made.id)
 
     async def totals(self, made: Pool) -> dict[str, int]:

@@ -1,7 +1,5 @@
 """Numbers that rest: on an operator's word, or because they draw spam calls."""
 
-from datetime import UTC, datetime, timedelta
-
 from dni_allocator.services.access import Scope
 from tests.http.test_bad_input import assert_problem
 from tests.support.rig import fictional
@@ -86,11 +84,9 @@ async def test_who_holds_the_number_keeps_it(service: Service) -> None:
 async def test_a_quarantine_ends_by_itself(service: Service) -> None:
     """At its hour, with the next sweep."""
     site = await service.pool(ONE)
-    # The end is checked against the machine's clock; the sweep goes by the driven one.
-    until = datetime.now(UTC) + timedelta(hours=1)
-    await _rest(site, ONE, until=until.isoformat())
+    await _rest(site, ONE, until=service.clock.iso(seconds_ago=-3600))
 
-    service.clock.now_ms = int(until.timestamp() * 1000) - 1
+    service.clock.advance(ms=3_599_999)
     await service.app.sweeper().sweep_once()
     assert await site.number("ann") == SHOP
     service.clock.advance(ms=1)

@@ -297,8 +297,7 @@ class MatchingMachine(RuleBasedStateMachine):
     def quarantine(self, number: str, *, rests: bool) -> None:
         """A number is to rest, or rests no more."""
         if rests:
-            note = '{"reason":"spam","since_ms":0}'
-            begin = self.rig.shelves.quarantine(self.pool.id, number, until_ms=None, note=note)
+            begin = self.rig.shelves.quarantine(self.pool.id, number, until_ms=None, reason="x")
             self.loop.run(begin)
         else:
             self.loop.run(self.rig.shelves.acquit(self.pool.id, number))

@@ -122,7 +122,7 @@ async def test_ok_names_what_the_visitor_would_get_back(rig: Rig) -> None:
     unswept = (await _explain(rig)).back
     await rig.leases.sweep(pool.id, window_ms=pool.window_ms)
     swept = (await _explain(rig)).back
-    await rig.shelves.quarantine(pool.id, ONE, until_ms=None, note="{}")
+    await rig.shelves.quarantine(pool.id, ONE, until_ms=None, reason="x")
     resting = (await _explain(rig)).back
     await rig.shelves.acquit(pool.id, ONE)
     rig.clock.advance(ms=WINDOW_MS)
@@ -133,7 +133,7 @@ async def test_ok_names_what_the_visitor_would_get_back(rig: Rig) -> None:
 async def test_ok_tells_quarantine_and_reserve(rig: Rig) -> None:
     """What circulates is what does not rest, and the reserve is a share of that."""
     pool = await rig.pool([ONE, TWO, THREE])
-    await rig.shelves.quarantine(pool.id, ONE, until_ms=None, note="{}")
+    await rig.shelves.quarantine(pool.id, ONE, until_ms=None, reason="x")
 
     told = await _explain(rig, replace(SETTINGS, reserve_share=0.5))
 

@@ -106,7 +106,7 @@ async def test_ok_counts_refusals_since_the_last_look(rig: Rig) -> None:
 async def test_ok_takes_numbers_in_quarantine_for_no_numbers(rig: Rig) -> None:
     """Nobody can be given one."""
     pool = await rig.pool(fictional(2))
-    await call(rig, "number_quarantine", number=fictional(2)[1], ends_at="+inf", note="{}")
+    await call(rig, "number_quarantine", number=fictional(2)[1], ends_at="+inf", reason='"x"')
     await rig.lease(pool, "ann")
 
     await call(rig, "history_sample", history=SHARD.history, rest=["pool_a"])

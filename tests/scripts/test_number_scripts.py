@@ -28,6 +28,16 @@ async def test_attach_ok_then_already(rig: Rig) -> None:
     assert await rig.execute("HGET", at.shelves, "any") == b"2"
 
 
+async def test_attach_stale_when_the_pool_was_edited(rig: Rig) -> None:
+    """The shelves were chosen by settings of before: nothing is written."""
+    pool = await rig.pool([])
+    await rig.edit(pool, min_hold_s=1)
+
+    assert await _attach(rig, ONE) == ["STALE"]
+
+    assert await rig.pools.present(pool.id, [ONE]) == set()
+
+
 async def test_attach_calls_a_draining_off(rig: Rig) -> None:
     """Attached again before its lease ended, the number stays when it does."""
     pool = await rig.pool([ONE])

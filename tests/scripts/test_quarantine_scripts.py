@@ -4,16 +4,15 @@ from tests.support.raw import call
 from tests.support.rig import Rig, fictional
 
 ONE, TWO = fictional(2)
-NOTE = '{"reason":"spam","since_ms":1}'
+REASON = '"spam"'
 
 
 async def _quarantine(rig: Rig, number: str = ONE, *, ends_at: str = "+inf") -> list[str]:
-    return await call(rig, "number_quarantine", number=number, ends_at=ends_at, note=NOTE)
+    return await call(rig, "number_quarantine", number=number, ends_at=ends_at, reason=REASON)
 
 
 async def _spam(rig: Rig, *, enough: int = 3) -> list[str]:
-    ends_at = rig.clock.now_ms + 60_000
-    return await call(rig, "number_spam", number=ONE, ends_at=ends_at, note=NOTE, enough=enough)
+    return await call(rig, "number_spam", number=ONE, length=60_000, enough=enough)
 
 
 async def _place(rig: Rig, shelf: str, number: str = ONE) -> object:
@@ -38,10 +37,11 @@ async def test_quarantined_again_replaces_end_and_reason(rig: Rig) -> None:
     await rig.pool([ONE])
     await _quarantine(rig)
 
-    await call(rig, "number_quarantine", number=ONE, ends_at=rig.clock.now_ms + 5, note="{}")
+    await call(rig, "number_quarantine", number=ONE, ends_at=rig.clock.now_ms + 5, reason='"x"')
 
     at = rig.shards.pool("pool_a")
-    assert await rig.execute("HGET", at.notes, ONE) == b"{}"
+    note = await rig.execute("HGET", at.notes, ONE)
+    assert note == b'{"reason":"x","since_ms":%d}' % rig.clock.now_ms
     rig.clock.advance(ms=5)
     assert await call(rig, "due_pools") == ["OK", rig.clock(), "pool_a"]
 
@@ -249,3 +249,12 @@ async def test_sweep_ends_what_is_over_and_says_when_there_are_more(rig: Rig) ->
     at = rig.shards.pool("pool_a")
     assert await rig.execute("EXISTS", at.resting, at.notes, at.free + "quarantined") == 0
     assert await rig.execute("ZSCORE", at.shard.due, "pool_a") is None
+
+
+async def test_past_when_the_end_is_over_already(rig: Rig) -> None:
+    """Nothing is written: the number is given to the next visitor."""
+    pool = await rig.pool([ONE])
+
+    assert await _quarantine(rig, ends_at=str(rig.clock.now_ms)) == ["PAST"]
+
+    assert await rig.lease(pool, "ann") == ONE

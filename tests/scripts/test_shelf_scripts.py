@@ -139,7 +139,7 @@ async def test_reshelve_moves_held_and_resting_numbers_when_they_come_back(rig: 
     pool = await rig.pool([ONE, TWO])
     held = await rig.lease(pool, "ann")
     (resting,) = {ONE, TWO} - {held}
-    await call(rig, "number_quarantine", number=resting, ends_at="+inf", note="{}")
+    await call(rig, "number_quarantine", number=resting, ends_at="+inf", reason='"x"')
 
     rows = [held, "near", "{}", resting, "near", "{}"]
     assert await call(rig, "numbers_reshelve", rest=rows) == ["OK", "2"]

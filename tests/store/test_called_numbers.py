@@ -114,7 +114,7 @@ async def test_an_operators_quarantine_wins(rig: Rig) -> None:
     """Neither a call nor its end brings a number back that somebody put aside."""
     pool = await held_pool(rig)
     number = await rig.lease(pool, "ann")
-    await rig.shelves.quarantine(pool.id, number, until_ms=None, note='{"reason":"x","since_ms":1}')
+    await rig.shelves.quarantine(pool.id, number, until_ms=None, reason="x")
     await rig.calls.start(NewCall(number=number))
     rig.clock.advance(seconds=HOLD_S + IDLE_S)
     await rig.sweeper.sweep_once()
@@ -130,10 +130,7 @@ async def test_a_hold_becomes_a_quarantine_and_is_called_off(rig: Rig) -> None:
     rig.clock.advance(seconds=IDLE_S)
     await rig.sweeper.sweep_once()
 
-    outcome, _ = await rig.shelves.spam_sign(
-        pool.id, number, until_ms=rig.clock.now_ms + DAY_MS, note='{"reason":"x","since_ms":1}',
-        enough=1,
-    )  # fmt: skip
+    outcome, _ = await rig.shelves.spam_sign(pool.id, number, rest_ms=DAY_MS, enough=1)
     assert outcome is Quarantined.QUARANTINED
     assert await status(rig, pool, "ann") == "shared"
     await rig.shelves.acquit(pool.id, number)

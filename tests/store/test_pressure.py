@@ -52,7 +52,7 @@ async def test_numbers_in_quarantine_do_not_count_as_free(rig: Rig) -> None:
     assert await _idle_in_force(rig, pool) == 300_000
 
     for number in set(fictional(4)) - held:
-        await rig.shelves.quarantine(pool.id, number, until_ms=None, note="{}")
+        await rig.shelves.quarantine(pool.id, number, until_ms=None, reason="x")
 
     assert await _idle_in_force(rig, pool) == 60_000
 
@@ -321,7 +321,7 @@ async def test_numbers_in_quarantine_are_in_no_reserve(rig: Rig) -> None:
     """The share is of the numbers that can be given."""
     pool = await rig.pool(10, settings=RESERVED)
     for number in fictional(5):
-        await rig.shelves.quarantine(pool.id, number, until_ms=None, note="{}")
+        await rig.shelves.quarantine(pool.id, number, until_ms=None, reason="x")
 
     reasons = [await _ask(rig, pool, f"v{n}") for n in range(5)]
 

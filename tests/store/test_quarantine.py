@@ -11,11 +11,12 @@ from tests.support.raw import WINDOW_MS
 from tests.support.rig import SETTINGS, Rig, fictional
 
 ONE, TWO, THREE = fictional(3)
+REST_MS = 10 * WINDOW_MS
 
 
 async def _rest(rig: Rig, number: str = ONE, *, seconds: int | None = None) -> Quarantined:
     until_ms = None if seconds is None else rig.clock.now_ms + seconds * 1000
-    return await rig.shelves.quarantine("pool_a", number, until_ms=until_ms, note="{}")
+    return await rig.shelves.quarantine("pool_a", number, until_ms=until_ms, reason="x")
 
 
 async def _reason(rig: Rig, pool: Pool, visitor: str) -> Reason:
@@ -78,6 +79,19 @@ async def test_a_quarantine_with_a_date_ends_on_it(rig: Rig) -> None:
     assert early is Reason.EXHAUSTED
     assert await rig.lease(pool, "ann") == ONE
     assert await rig.shelves.notes(pool.id, [ONE]) == {}
+
+
+async def test_a_quarantine_begins_and_ends_by_the_one_clock(rig: Rig) -> None:
+    """Redis' time, not that of the process that was asked; an end that is over is refused."""
+    await rig.pool([ONE])
+
+    begun = await _rest(rig, seconds=1)
+    over = await _rest(rig, seconds=0)
+
+    assert (begun, over) == (Quarantined.QUARANTINED, Quarantined.PAST)
+    note, until_ms = (await rig.shelves.notes("pool_a", [ONE]))[ONE]
+    assert note == f'{{"reason":"x","since_ms":{rig.clock.now_ms}}}'
+    assert until_ms == rig.clock.now_ms + 1_000
 
 
 async def test_sweeps_for_other_reasons_do_not_lose_the_date(rig: Rig) -> None:
@@ -249,13 +263,12 @@ async def test_signs_of_spam_rest_a_number(rig: Rig) -> None:
     pool = await rig.pool([ONE])
     until_ms = rig.clock.now_ms + 60_000
 
-    signs = [
-        await rig.shelves.spam_sign(pool.id, ONE, until_ms=until_ms, note="{}", enough=2)
-        for _ in range(2)
-    ]
+    signs = [await rig.shelves.spam_sign(pool.id, ONE, rest_ms=60_000, enough=2) for _ in range(2)]
 
     assert signs == [(Quarantined.COUNTED, 1), (Quarantined.QUARANTINED, 2)]
-    assert await rig.shelves.notes(pool.id, [ONE, TWO]) == {ONE: ("{}", until_ms)}
+    assert await rig.shelves.notes(pool.id, [ONE, TWO]) == {
+        ONE: (f'{{"reason":"spam","since_ms":{rig.clock.now_ms}}}', until_ms)
+    }
     assert await _reason(rig, pool, "ann") is Reason.EXHAUSTED
     rig.clock.advance(seconds=60)
     await rig.sweeper.sweep_once()
@@ -266,8 +279,7 @@ async def test_signs_of_spam_about_a_held_number_rest_it_afterwards(rig: Rig) ->
     """The visitor who has it did nothing wrong."""
     pool = await rig.pool([ONE])
     await rig.lease(pool, "ann")
-    far = rig.clock.now_ms + 10 * WINDOW_MS
-    await rig.shelves.spam_sign(pool.id, ONE, until_ms=far, note="{}", enough=1)
+    await rig.shelves.spam_sign(pool.id, ONE, rest_ms=REST_MS, enough=1)
 
     assert await rig.lease(pool, "ann") == ONE
 
@@ -278,12 +290,11 @@ async def test_signs_of_spam_about_a_held_number_rest_it_afterwards(rig: Rig) ->
 async def test_signs_of_spam_before_an_acquittal_do_not_count(rig: Rig) -> None:
     """Who calls a quarantine off has judged them; one more sign is the first again."""
     pool = await rig.pool([ONE])
-    far = rig.clock.now_ms + 60_000
     for _ in range(2):
-        await rig.shelves.spam_sign(pool.id, ONE, until_ms=far, note="{}", enough=2)
+        await rig.shelves.spam_sign(pool.id, ONE, rest_ms=REST_MS, enough=2)
     await rig.shelves.acquit(pool.id, ONE)
 
-    sign = await rig.shelves.spam_sign(pool.id, ONE, until_ms=far, note="{}", enough=2)
+    sign = await rig.shelves.spam_sign(pool.id, ONE, rest_ms=REST_MS, enough=2)
 
     assert sign == (Quarantined.COUNTED, 1)
 
@@ -292,9 +303,8 @@ async def test_spam_about_a_held_number_says_that_it_rests_later(rig: Rig) -> No
     """The same answer as on an operator's word."""
     pool = await rig.pool([ONE])
     await rig.lease(pool, "ann")
-    far = rig.clock.now_ms + 60_000
 
-    sign = await rig.shelves.spam_sign(pool.id, ONE, until_ms=far, note="{}", enough=1)
+    sign = await rig.shelves.spam_sign(pool.id, ONE, rest_ms=REST_MS, enough=1)
 
     assert sign == (Quarantined.AT_END, 1)
 

@@ -2,13 +2,18 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
+
+from dni_allocator.domain.errors import EditConflict
 from dni_allocator.domain.lease import Leased, Original, Overflow, PageRequest, Reason
 from dni_allocator.domain.matching import Match, MatchFallback
 from dni_allocator.domain.pool import Pool, Selection
 from dni_allocator.services.inventory import NumberRow
 from dni_allocator.store.leases import Unordered
+from dni_allocator.store.pools import InventoryRow
 from tests.support.rig import SERVICE, SETTINGS, SHARED, SHOP, Rig, fictional
 
 # The shop is in Phoenix (602). Its own area, New York, and no area at all.
@@ -197,7 +202,7 @@ async def test_a_pool_that_begins_to_match_puts_its_numbers_on_shelves(rig: Rig)
     pool = await rig.pool([*PHOENIX, *NEW_YORK])
     held = await rig.lease(pool, "ann")
     resting = next(number for number in PHOENIX if number != held)
-    await rig.shelves.quarantine(pool.id, resting, until_ms=None, note="{}")
+    await rig.shelves.quarantine(pool.id, resting, until_ms=None, reason="x")
     pool = await rig.edit(pool, match=Match.AREA)
 
     await rig.shelving.reshelve(pool)
@@ -254,3 +259,99 @@ async def test_facts_that_move_a_number_move_it_to_another_shelf(rig: Rig) -> No
     (after,) = set((await _shelves(rig, pool)).values())
     assert after != before
     assert await rig.shelves.counts(pool.id) == {after: 1}
+
+
+async def test_an_area_whose_last_number_left_is_unmatched_again(rig: Rig) -> None:
+    """Not exhausted: what a pool does not have it is not out of. Detached, drained, or moved."""
+    pool = await rig.pool([*PHOENIX, NEW_YORK[0]], settings=BY_AREA)
+    await rig.lease(pool, "ann")
+    for number in PHOENIX:
+        await rig.inventory.detach(pool.id, number, force=False)
+    (drying,) = await rig.assign(pool, "bob")
+    rig.clock.advance(seconds=300)
+    await rig.sweeper.sweep_once()
+
+    (dry,) = await rig.assign(pool, "bob")
+
+    assert (drying.reason, dry.reason) == (Reason.EXHAUSTED, Reason.UNMATCHED)
+    assert (await rig.shelves.read(pool.id)).places.keys() == (
+        await rig.shelves.counts(pool.id)
+    ).keys()
+    elsewhere = NumberRow(NEW_YORK[0], facts={"rate_centre": "PHOENIX", "region": "AZ"})
+    await rig.inventory.attach(pool.id, [elsewhere], all_or_nothing=True)
+    assert len((await rig.shelves.read(pool.id)).places) == 1
+    assert await rig.lease(pool, "bob") == NEW_YORK[0]
+
+
+async def test_a_page_that_sees_the_last_number_of_a_shelf_go_gets_the_next_best(rig: Rig) -> None:
+    """Its lease ends in the very step that looks for another, and takes the orders along."""
+    settings = replace(BY_AREA, match_fallback=MatchFallback.ANY)
+    pool = await rig.pool([PHOENIX[0], NEW_YORK[0]], settings=settings)
+    await rig.lease(pool, "ann")
+    await rig.inventory.detach(pool.id, PHOENIX[0], force=False)
+    rig.clock.advance(seconds=300)
+
+    assert await rig.lease(pool, "bob") == NEW_YORK[0]
+
+
+async def test_numbers_attached_during_an_edit_lie_where_they_are_looked_for(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shelves chosen by the settings of before are refused; the attach chooses again."""
+    pool = await rig.pool(0)
+    attach = rig.pools.attach
+    edited: list[Pool] = []
+
+    async def attach_after_an_edit(seen: Pool, inventory: Sequence[InventoryRow]) -> list[str]:
+        if not edited:
+            edited.append(await rig.edit(seen, match=Match.AREA))
+        return await attach(seen, inventory)
+
+    monkeypatch.setattr(rig.pools, "attach", attach_after_an_edit)
+
+    result = await rig.inventory.attach(pool.id, [NumberRow(PHOENIX[0])], all_or_nothing=True)
+
+    assert result.attached == (PHOENIX[0],)
+    assert (await _shelves(rig, pool))[PHOENIX[0]] != "any"
+    assert await rig.lease(edited[0], "ann") == PHOENIX[0]
+
+
+async def test_an_attach_during_edits_without_end_says_so(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not go on for ever, and attaches nothing."""
+    pool = await rig.pool(0)
+    attach = rig.pools.attach
+
+    async def attach_after_an_edit(seen: Pool, inventory: Sequence[InventoryRow]) -> list[str]:
+        await rig.edit(seen, min_hold_s=seen.revision)
+        return await attach(seen, inventory)
+
+    monkeypatch.setattr(rig.pools, "attach", attach_after_an_edit)
+
+    with pytest.raises(EditConflict):
+        await rig.inventory.attach(pool.id, [NumberRow(PHOENIX[0])], all_or_nothing=True)
+
+    assert await _shelves(rig, pool) == {}
+
+
+@pytest.mark.parametrize("moved_before", [0, 2], ids=["before any", "in the middle"])
+async def test_a_move_to_other_shelves_that_was_cut_off_is_finished(
+    rig: Rig, moved_before: int
+) -> None:
+    """The process died between the edit and the last number: the next sweep does the rest."""
+    pool = await rig.pool([*PHOENIX, *NEW_YORK])
+    edited = await rig.pools.edit(replace(pool, settings=BY_AREA), unshelves=True)
+    rows = [(number, "602", '{"type":"local"}') for number in PHOENIX[:moved_before]]
+    assert await rig.shelves.reshelve(edited, rows, done=False)
+
+    await rig.sweeper.sweep_once()
+
+    shelves = await _shelves(rig, pool)
+    assert len({shelves[number] for number in PHOENIX}) == 1
+    assert len(set(shelves.values())) == 2
+    assert "any" not in shelves.values()
+    assert not (await rig.pools.read(pool.id)).unshelved
+    assert await rig.lease(edited, "ann") in PHOENIX
+    await rig.sweeper.sweep_once()
+    assert await rig.leases.due_pools(rig.shards.pool(pool.id).shard) == []

@@ -43,7 +43,7 @@ async def drain(rig: Rig) -> None:
 def sweeper(rig: Rig, *, takes_it: Sequence[str]) -> Sweeper:
     """A sweeper that is interrupted."""
     directory = Interrupting(rig, takes_it=takes_it)
-    return Sweeper(pools=rig.pools, leases=rig.leases, directory=directory)
+    return Sweeper(pools=rig.pools, leases=rig.leases, directory=directory, shelving=rig.shelving)
 
 
 async def test_a_number_attached_again_while_swept_stays_in_its_pool(rig: Rig) -> None:

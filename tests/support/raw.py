@@ -21,7 +21,7 @@ async def call(
         "past": at.past, "visitors": at.visitors, "events": at.shard.events,
         "due": at.shard.due, "pools": at.shard.pools, "keys": keys.ADMIN_KEYS,
         "places": at.places, "orders": at.orders, "resting": at.resting, "notes": at.notes,
-        "suggested": at.suggested, "limits": at.limits,
+        "suggested": at.suggested, "upkeep": at.upkeep, "limits": at.limits,
         "signs": at.limits + "s:" + str(given.get("number", "")),
         "call": at.call + str(given.get("call_id", "")),
         "of_pool": at.calls, "of_shard": at.shard.calls,
@@ -34,6 +34,7 @@ async def call(
         "page_id": "page", "idle": 300_000, "delay": 30_000, "window": WINDOW_MS,
         "selection": "least_recently_released", "overflow": "", "data": "", "force": 0,
         "limit": 100, "policy": "", "address": "", "browser": "", "pool": at.prefix,
+        "unshelves": "", "done": "",
         "destination": SHOP, "position": at.shard.history_position, "tag": f"{at.shard.tag}:",
         "minutes_kept": 172_800_000, "hours_kept": 3_024_000_000,
     }  # fmt: skip

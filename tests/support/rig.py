@@ -81,7 +81,12 @@ class Rig:
             sources=TrafficSourceStore(self.execute),
         )
         self.calls = Calls(store=self.call_store, attribution=self.attribution, pools=self.pools)
-        self.sweeper = Sweeper(pools=self.pools, leases=self.leases, directory=self.directory)
+        self.sweeper = Sweeper(
+            pools=self.pools,
+            leases=self.leases,
+            directory=self.directory,
+            shelving=self.shelving,
+        )
 
     async def pool(
         self,

@@ -24,12 +24,14 @@ from dni_allocator.metrics import Metrics, OutboxGauges
 from dni_allocator.services.access import Access
 from dni_allocator.services.health import Health
 from dni_allocator.services.history import Historian
+from dni_allocator.services.shelving import Shelving
 from dni_allocator.services.sweeping import Sweeper
 from dni_allocator.settings import Settings
 from dni_allocator.store.connection import Connection
 from dni_allocator.store.outbox import Presence
 from dni_allocator.store.secrets import SecretStore
 from dni_allocator.store.shards import check_layout, redis_time
+from dni_allocator.store.shelves import ShelfStore
 from dni_allocator.vendors.rest import Patience
 from dni_allocator.webhooks.forwarder import Forwarder
 from dni_allocator.webhooks.guard import parse_networks
@@ -123,6 +125,7 @@ class App:
             pools=self._stores.pools,
             leases=self._stores.leases,
             directory=self._stores.directory,
+            shelving=Shelving(shelves=ShelfStore(self._stores.bulk), pools=self._stores.pools),
             metrics=self.metrics,
             interval_s=interval_s,
         )

@@ -130,6 +130,8 @@ class Pool:
     settings: PoolSettings
     old_keys: tuple[OldKey, ...] = ()
     """Keys before this one that work on for a while."""
+    unshelved: bool = False
+    """Numbers may still lie on the shelves of earlier settings; see `services.shelving`."""
     idle_ms: int = field(init=False, repr=False, compare=False)
     """The idle limit, ms."""
     limits_addresses: bool = field(init=False, repr=False, compare=False)

@@ -1,12 +1,13 @@
 """Attach numbers to a pool, detach them, list them."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
 
-from dni_allocator.domain.errors import InvalidNumber, NumberUnknown
+from dni_allocator.domain.errors import EditConflict, InvalidNumber, NumberUnknown
 from dni_allocator.domain.number import NumberType, PhoneNumber, calling_code_of, parse_number
 from dni_allocator.domain.pool import Pool, PoolNumberType
 from dni_allocator.services.pools import claim_number, random_place
@@ -14,6 +15,9 @@ from dni_allocator.services.shelving import shelf_for
 from dni_allocator.store.directory import Directory, Entry, Role
 from dni_allocator.store.policies import packed_policy
 from dni_allocator.store.pools import AttachedNumber, Detached, InventoryRow, PoolStore
+
+_MOST_TRIES = 5
+"""An edit during an attach is met once in a blue moon."""
 
 _AT_ONCE = 32
 """Directory claims under way together: enough to hide the round trips, no flood."""
@@ -61,8 +65,18 @@ class Inventory:
         """Attach the good rows and report the bad ones; none at all if the caller says so.
 
         A number the pool has already counts as attached (its facts are updated, a draining is
-        called off), so an attach can be repeated. O(rows), 32 round trips at a time.
+        called off), so an attach can be repeated. O(rows), 32 round trips at a time. Raises
+        `EditConflict` where the pool is edited all the time.
         """
+        for _ in range(_MOST_TRIES - 1):
+            with contextlib.suppress(EditConflict):
+                return await self._attach(pool_id, rows, all_or_nothing=all_or_nothing)
+        return await self._attach(pool_id, rows, all_or_nothing=all_or_nothing)
+
+    async def _attach(
+        self, pool_id: str, rows: Sequence[NumberRow], *, all_or_nothing: bool
+    ) -> AttachResult:
+        """Attach by the pool as it is now. Raises `EditConflict` when it was edited meanwhile."""
         pool = await self._pools.read(pool_id)
         good, rejected = _read_rows(rows, pool=pool)
         present = await self._pools.present(pool.id, list(good))
@@ -87,7 +101,7 @@ class Inventory:
             return _result((), rejected)
 
         inventory = [_inventory_row(read, pool=pool) for read in good.values()]
-        await self._pools.attach(pool.id, inventory)
+        await self._pools.attach(pool, inventory)
         return _result(tuple(good), rejected)
 
     async def detach(self, pool_id: str, number: str, *, force: bool) -> Detached:

@@ -102,12 +102,13 @@ class Pools:
         after = set(edited.settings.overflow_numbers)
         await self._claim_overflow(pool, sorted(after - before))
         try:
-            edited = await self._pools.edit(edited)
+            unshelves = (settings.match is Match.NONE) is not (pool.settings.match is Match.NONE)
+            edited = await self._pools.edit(edited, unshelves=unshelves)
         except BaseException:
             await self._release_overflow(pool, sorted(after - before))
             raise
         await self._release_overflow(pool, sorted(before - after))
-        if (edited.settings.match is Match.NONE) is not (pool.settings.match is Match.NONE):
+        if edited.unshelved:
             await self._shelving.reshelve(edited)
         return edited
 

@@ -1,6 +1,5 @@
 """Numbers that rest: on an operator's word, or because they draw spam calls."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,17 +34,13 @@ class Quarantine:
 
         A second call replaces reason and end. Raises `InvalidRequest` for an end in the past.
         """
-        now_ms = _now_ms()
         until_ms = None if until is None else int(until.timestamp() * 1000)
-        if until_ms is not None and until_ms <= now_ms:
+        outcome = await self._shelves.quarantine(pool_id, number, until_ms=until_ms, reason=reason)
+        if outcome is Quarantined.PAST:
             message = "until: Lies in the past."
             errors = [{"field": "until", "detail": "Lies in the past."}]
             raise InvalidRequest(message, extra={"errors": errors})
-        return _present(
-            await self._shelves.quarantine(
-                pool_id, number, until_ms=until_ms, note=_note(reason, now_ms)
-            )
-        )
+        return _present(outcome)
 
     async def end(self, pool_id: str, number: str) -> Quarantined:
         """Call it off: the number takes its old place in the queue. Idempotent."""
@@ -54,12 +49,10 @@ class Quarantine:
     async def spam_sign(self, pool_id: str, number: str) -> tuple[Quarantined, int]:
         """Count a sign of spam; the pool's settings say how many within an hour are enough."""
         settings = (await self._pools.read(pool_id)).settings
-        now_ms = _now_ms()
         outcome, signs = await self._shelves.spam_sign(
             pool_id,
             number,
-            until_ms=now_ms + settings.spam_quarantine_s * 1000,
-            note=_note("spam", now_ms),
+            rest_ms=settings.spam_quarantine_s * 1000,
             # Redis counts exactly up to here: no number of signs is enough.
             enough=settings.spam_signals or 2**53,
         )
@@ -76,14 +69,6 @@ class Quarantine:
                 until_ms=None if until_ms == float("inf") else int(until_ms),
             )
         return found
-
-
-def _note(reason: str, now_ms: int) -> str:
-    return orjson.dumps({"reason": reason, "since_ms": now_ms}).decode()
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _present(outcome: Quarantined) -> Quarantined:

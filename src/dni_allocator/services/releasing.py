@@ -104,8 +104,9 @@ class Releasing:
         )
         # The record first: a number that rests for ever because of a crash would be lost money.
         kept = await self._ledger.put(release, seen=None, look_at_ms=release.due_ms)
-        note = orjson.dumps({"reason": f"release {release.id}", "since_ms": now_ms}).decode()
-        await self._shelves.quarantine(pool_id, number, until_ms=None, note=note)
+        await self._shelves.quarantine(
+            pool_id, number, until_ms=None, reason=f"release {release.id}"
+        )
         return kept.record
 
     async def read(self, release_id: str) -> Release:

@@ -57,8 +57,9 @@ class Shelving:
     async def reshelve(self, pool: Pool) -> None:
         """Put every number on the shelf it belongs on by the pool's settings as they are now.
 
-        Needed once after an edit of `match`. O(numbers), 1,000 a round; visitors may meet empty
-        shelves meanwhile. Safe to repeat, and to run twice at once.
+        Needed once after an edit of `match`; what was interrupted the next sweep does again.
+        O(numbers), 1,000 a round; visitors may meet empty shelves meanwhile. Safe to repeat, and to
+        run twice at once. Stops when the pool is edited meanwhile.
         """
         cursor = "0"
         while True:
@@ -70,7 +71,8 @@ class Shelving:
                 shelf, place = shelf_for(pool, phone, facts)
                 if shelf != each.shelf:
                     rows.append((each.number, shelf, place))
-            if not await self._shelves.reshelve(pool, rows) or cursor == "0":
+            done = cursor == "0"
+            if not await self._shelves.reshelve(pool, rows, done=done) or done:
                 return
 
 

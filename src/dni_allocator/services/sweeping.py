@@ -12,6 +12,7 @@ import structlog
 from dni_allocator.domain.errors import PoolUnknown, StoreUnavailable
 from dni_allocator.domain.pool import LONGEST_WINDOW_S
 from dni_allocator.metrics import Metrics
+from dni_allocator.services.shelving import Shelving
 from dni_allocator.store.directory import Directory, Entry, Role
 from dni_allocator.store.leases import LeaseStore
 from dni_allocator.store.policies import packed_policy
@@ -29,12 +30,14 @@ class Sweeper:
         pools: PoolStore,
         leases: LeaseStore,
         directory: Directory,
+        shelving: Shelving,
         metrics: Metrics | None = None,
         interval_s: float = 1.0,
     ) -> None:
         self._pools = pools
         self._leases = leases
         self._directory = directory
+        self._shelving = shelving
         self._metrics = metrics
         self._interval_s = interval_s
 
@@ -73,6 +76,8 @@ class Sweeper:
             window_ms = LONGEST_WINDOW_S * 1000
         else:
             window_ms, policy = pool.window_ms, packed_policy(pool.settings)
+            if pool.unshelved:
+                await self._shelving.reshelve(pool)
         ended = 0
         while True:
             swept = await self._leases.sweep(pool_id, window_ms=window_ms, policy=policy)

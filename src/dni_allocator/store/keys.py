@@ -233,6 +233,8 @@ class PoolKeys:
             "free": self.free,
             "past": self.past,
             "visitors": self.visitors,
+            "places": self.places,
+            "orders": self.orders,
         }
 
 

@@ -93,28 +93,39 @@ class PoolStore:
     async def read(self, pool_id: str, *, also_half_deleted: bool = False) -> Pool:
         """Read one pool. Raises `PoolUnknown`; by default also for one being deleted."""
         at = self._shards.pool(pool_id)
-        reply = await self._shards.execute("HMGET", at.conf, "rev", "doc")
-        rev, doc = reply if isinstance(reply, list) else (None, None)
+        reply = await self._shards.execute("HMGET", at.conf, "rev", "doc", "unshelved")
+        rev, doc, unshelved = reply if isinstance(reply, list) else (None, None, None)
         if rev is None and also_half_deleted:
             rev = b"0"
         if rev is None or doc is None:
             message = "There is no pool with this id."
             raise PoolUnknown(message)
-        return load_pool(text(doc), revision=int(text(rev)))
+        pool = load_pool(text(doc), revision=int(text(rev)))
+        return pool if unshelved is None else replace(pool, unshelved=True)
 
-    async def edit(self, pool: Pool) -> Pool:
+    async def edit(self, pool: Pool, *, unshelves: bool = False) -> Pool:
         """Replace the settings of the revision that `pool` carries; return the new revision.
 
-        Raises `EditConflict` when another edit came first, `PoolUnknown`. Safe to repeat.
+        `unshelves`: its numbers belong on other shelves from now on. The pool says so
+        (`Pool.unshelved`) until somebody has put all of them there. Raises `EditConflict` when
+        another edit came first, `PoolUnknown`. Safe to repeat.
         """
         at = self._shards.pool(pool.id)
         reply = await _EDIT.run(
             self._shards.execute,
-            {"conf": at.conf, "orders": at.orders, "rev": pool.revision, "doc": dump(pool)},
+            {
+                "conf": at.conf,
+                "orders": at.orders,
+                "due": at.shard.due,
+                "pool_id": pool.id,
+                "rev": pool.revision,
+                "doc": dump(pool),
+                "unshelves": int(unshelves),
+            },
         )
         match reply[0]:
             case b"OK":
-                return replace(pool, revision=int(reply[1]))
+                return replace(pool, revision=int(reply[1]), unshelved=pool.unshelved or unshelves)
             case b"CONFLICT":
                 message = "The pool was edited meanwhile; read it again."
                 raise EditConflict(message)
@@ -150,12 +161,13 @@ class PoolStore:
             },
         )
 
-    async def attach(self, pool_id: str, inventory: Sequence[InventoryRow]) -> list[str]:
+    async def attach(self, pool: Pool, inventory: Sequence[InventoryRow]) -> list[str]:
         """Put numbers on their shelves; per row `attached` or `already`. Idempotent.
 
-        The directory must hold them for this pool already. Raises `PoolUnknown`.
+        The directory must hold them for this pool already. Raises `PoolUnknown`, and
+        `EditConflict` when the pool was edited since: the shelves may be others now.
         """
-        at = self._shards.pool(pool_id)
+        at = self._shards.pool(pool.id)
         outcomes: list[str] = []
         for start in range(0, len(inventory), ATTACH_BATCH):
             values: list[Value] = []
@@ -175,12 +187,16 @@ class PoolStore:
                     "orders": at.orders,
                     "drained": at.drained,
                     "free": at.free,
+                    "rev": pool.revision,
                 },
                 values,
             )
             if reply[0] == b"GONE":
                 message = "There is no pool with this id."
                 raise PoolUnknown(message)
+            if reply[0] == b"STALE":
+                message = "The pool was edited meanwhile; attach again."
+                raise EditConflict(message)
             outcomes += [outcome.decode() for outcome in reply[1:]]
         return outcomes
 

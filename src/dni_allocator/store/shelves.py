@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import orjson
+
 from dni_allocator.domain.errors import PoolUnknown
 from dni_allocator.domain.pool import Pool
 from dni_allocator.store.replies import mapping, text
@@ -41,6 +43,8 @@ class Quarantined(StrEnum):
     AT_END = "at_end"
     """The number keeps its visitor until the lease ends."""
     DRAINING = "draining"
+    PAST = "past"
+    """The end that was wanted is over already."""
     ABSENT = "absent"
     ACQUITTED = "acquitted"
     FREE = "free"
@@ -81,13 +85,16 @@ class ShelfStore:
         )
         return reply[0] == b"OK"
 
-    async def reshelve(self, pool: Pool, rows: Sequence[tuple[str, str, str]]) -> bool:
+    async def reshelve(
+        self, pool: Pool, rows: Sequence[tuple[str, str, str]], *, done: bool
+    ) -> bool:
         """Move numbers: rows of number, shelf, place. False: the pool was edited meanwhile.
 
-        One round trip per 500 rows.
+        `done`: these were the last ones, so the pool is not `unshelved` any more. One round trip
+        per 500 rows.
         """
         at = self._shards.pool(pool.id)
-        for start in range(0, len(rows), RESHELVE_BATCH):
+        for start in range(0, max(1, len(rows)), RESHELVE_BATCH):
             values: list[Value] = [
                 value for row in rows[start : start + RESHELVE_BATCH] for value in row
             ]
@@ -101,6 +108,7 @@ class ShelfStore:
                     "orders": at.orders,
                     "free": at.free,
                     "rev": pool.revision,
+                    "done": int(done and start + RESHELVE_BATCH >= len(rows)),
                 },
                 values,
             )
@@ -109,13 +117,17 @@ class ShelfStore:
         return True
 
     async def quarantine(
-        self, pool_id: str, number: str, *, until_ms: int | None, note: str
+        self, pool_id: str, number: str, *, until_ms: int | None, reason: str
     ) -> Quarantined:
-        """Give a number to nobody until then; None: until it is acquitted. `note` is JSON text."""
+        """Give a number to nobody until then; None: until it is acquitted."""
         reply = await _QUARANTINE.run(
             self._shards.execute,
             self._of(pool_id, number)
-            | {"ends_at": "+inf" if until_ms is None else until_ms, "note": note},
+            | {
+                "ends_at": "+inf" if until_ms is None else until_ms,
+                "reason": orjson.dumps(reason),
+                "given_now": self._shards.clock(),
+            },
         )
         return _outcome(reply)
 
@@ -129,17 +141,20 @@ class ShelfStore:
         )
 
     async def spam_sign(
-        self, pool_id: str, number: str, *, until_ms: int, note: str, enough: int
+        self, pool_id: str, number: str, *, rest_ms: int, enough: int
     ) -> tuple[Quarantined, int]:
-        """Count one sign of spam; the signs within the hour. Counts again when repeated."""
+        """Count one sign of spam; `enough` within the hour, and the number rests so long.
+
+        The outcome, and the signs so far. Counts again when repeated.
+        """
         reply = await _SPAM.run(
             self._shards.execute,
             self._of(pool_id, number)
             | {
                 "signs": self._signs(pool_id, number),
-                "ends_at": until_ms,
-                "note": note,
+                "length": rest_ms,
                 "enough": enough,
+                "given_now": self._shards.clock(),
             },
         )
         return _outcome(reply), int(reply[1]) if len(reply) > 1 else 0

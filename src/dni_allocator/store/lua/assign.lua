@@ -50,11 +50,15 @@ local reply = {"OK", tostring(now)}
 if #ARGV < first_row then
   return reply
 end
-local orders = matching and pool .. "orders" -- HASH destination -> shelves, best first
+local order_of -- destination -> shelves, best first
 if matching then
+  -- Read before any lease ends: the last number of a shelf takes all orders along.
+  order_of = {}
   local unordered = {"UNORDERED"}
   for at = first_row, #ARGV, 2 do
-    if redis.call("HEXISTS", orders, ARGV[at]) == 0 then
+    local order = redis.call("HGET", pool .. "orders", ARGV[at])
+    order_of[ARGV[at]] = order
+    if not order then
       unordered[#unordered + 1] = ARGV[at]
     end
   end
@@ -132,6 +136,8 @@ end
 local free     = pool .. "free:"                                                -- ZSET number -> released at, ms
 local past     = pool .. "past:"                                                -- LIST of earlier holders
 local visitors = pool .. "v:"                                                   -- HASH of a visitor
+local orders   = pool .. "orders"                                               -- HASH destination -> shelves
+local places   = pool .. "places"                                               -- HASH shelf -> its place
 local limits   = policy ~= "" and pool .. "limit:"                              -- see lib/limits
 local refusal  = browser ~= "" and string.match(browser, "^[^\t]*") or ""       -- why it gets nothing new, or empty
 local entitled = browser ~= "" and string.match(browser, "\t([^\t]*)\t") or ""  -- "1": the reserve is for such
@@ -210,7 +216,7 @@ local function find(destination, previous)
   if number then
     return "returned", number, released_at
   end
-  local order = matching and redis.call("HGET", orders, destination) or "any"
+  local order = matching and order_of[destination] or "any"
   number, released_at = pick(order)
   if not number then
     -- Expired leases of other shelves may have hidden one of these: look again, further.

@@ -12,10 +12,11 @@ local signs     = KEYS[7]              -- STRING: signs within the hour
 local free      = KEYS[8]              -- prefix of ZSET number -> released at, ms, by shelf
 local pool_id   = ARGV[1]              -- id of the pool
 local number    = ARGV[2]              -- E.164
-local ends_at   = ARGV[3]              -- ms: end of a quarantine that begins now
-local note      = ARGV[4]              -- since and why, JSON text
-local enough    = tonumber(ARGV[5])    -- signs that quarantine it
+local length    = tonumber(ARGV[3])    -- ms: length of a quarantine that begins now
+local enough    = tonumber(ARGV[4])    -- signs that quarantine it
+local given_now = ARGV[5]              -- ms, or empty: Redis TIME
 
+--@include lib/clock
 --@include lib/quarantine
 
 local HOUR = 3600000 -- ms
@@ -35,5 +36,6 @@ local _, state = unpack_number(stored)
 if count < enough or (state ~= "" and state ~= HELD) then
   return {"COUNTED", tostring(count)}
 end
-set_aside(number, stored, QUARANTINE, ends_at, note)
+local now = clock(given_now)
+set_aside(number, stored, QUARANTINE, now + length, quarantine_note('"spam"', now))
 return {redis.call("ZSCORE", leased, number) and "AT_END" or "QUARANTINED", tostring(count)}

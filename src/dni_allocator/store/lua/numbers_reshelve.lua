@@ -8,13 +8,14 @@ local places  = KEYS[4]    -- HASH shelf -> its place, JSON text
 local orders  = KEYS[5]    -- HASH destination -> shelves, best first
 local free    = KEYS[6]    -- prefix of ZSET number -> released at, ms, by shelf
 local rev     = ARGV[1]    -- revision of the pool the caller decided by
--- rows       = ARGV[2...] -- number, shelf, place or empty
+local done    = ARGV[2]    -- "1": every number has been looked at
+-- rows       = ARGV[3...] -- number, shelf, place or empty
 
 --@include lib/revision
 --@include lib/shelving
 
 local moved = 0
-for at = 2, #ARGV, 3 do
+for at = 3, #ARGV, 3 do
   local number, shelf = ARGV[at], ARGV[at + 1]
   local stored = redis.call("HGET", numbers, number)
   if stored and unpack_number(stored) ~= shelf then
@@ -25,5 +26,8 @@ for at = 2, #ARGV, 3 do
     redis.call("HSET", numbers, number, table.concat(fields, "\t"))
     moved = moved + 1
   end
+end
+if done == "1" then
+  redis.call("HDEL", conf, "unshelved")
 end
 return {"OK", tostring(moved)}

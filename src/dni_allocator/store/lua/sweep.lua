@@ -17,6 +17,8 @@ local notes     = KEYS[11]             -- HASH number in quarantine -> since and
 local free      = KEYS[12]             -- prefix of ZSET number -> released at, ms, by shelf
 local past      = KEYS[13]             -- prefix of LIST of earlier holders, by number
 local visitors  = KEYS[14]             -- prefix of the visitors' hashes
+local places    = KEYS[15]             -- HASH shelf -> its place, JSON text
+local orders    = KEYS[16]             -- HASH destination -> shelves, best first
 local given_now = ARGV[1]              -- ms, or empty: Redis TIME
 local pool_id   = ARGV[2]              -- id of the pool
 local window    = tonumber(ARGV[3])    -- attribution window, ms
@@ -95,7 +97,7 @@ local rested = redis.call("ZRANGE", resting, 0, 0, "WITHSCORES")
 if rested[1] and rested[2] ~= "inf" then
   wake = math.min(wake or math.huge, tonumber(rested[2]))
 end
-if #left > 0 then
+if #left > 0 or redis.call("HEXISTS", conf, "unshelved") == 1 then
   wake = now
 end
 if wake then

@@ -1,8 +1,9 @@
 -- The end of a lease: back to its shelf at the instant it ended, with its event.
---@needs pool_id leased holders numbers shelves stats events due drained free past visitors
+--@needs pool_id leased holders numbers shelves stats events due drained free past visitors places
 --@include lib/states
 --@include lib/records
 --@include lib/policy
+--@include lib/leaving
 
 -- Put a former holder before the others in the history of the number: the last eight within the
 -- window. The whole list gets a new TTL, so those who are past the window must leave by hand.
@@ -28,9 +29,7 @@ local function drop_number(number, shelf, ended_at, window)
     redis.call("HDEL", holders, number)
   end
   redis.call("HDEL", numbers, number)
-  if redis.call("HINCRBY", shelves, shelf, -1) <= 0 then
-    redis.call("HDEL", shelves, shelf)
-  end
+  leave_shelf(shelf)
 end
 
 -- End the lease of `number` at `ended_at`. Without `reason`, the visitor's own record tells

@@ -23,6 +23,11 @@ local function set_aside(number, stored, state, ends_at, note)
   end
 end
 
+-- The note of a quarantine that begins now; `reason` is a JSON string.
+local function quarantine_note(reason, now)
+  return '{"reason":' .. reason .. ',"since_ms":' .. string.format("%.0f", now) .. "}"
+end
+
 -- Back to its own shelf, if it is still in quarantine; true if it was.
 local function end_quarantine(number)
   redis.call("HDEL", notes, number)

@@ -3,6 +3,7 @@
 --@needs conf numbers shelves places orders free
 --@include lib/resting
 --@include lib/moving
+--@include lib/leaving
 
 local function know_shelf(shelf, place)
   if place ~= "" and redis.call("HSETNX", places, shelf, place) == 1 then
@@ -22,7 +23,5 @@ local function move_to_shelf(number, stored, shelf)
     move_free(number, lies_on, shelf)
   end
   redis.call("HINCRBY", shelves, shelf, 1)
-  if redis.call("HINCRBY", shelves, before, -1) <= 0 then
-    redis.call("HDEL", shelves, before)
-  end
+  leave_shelf(before)
 end
