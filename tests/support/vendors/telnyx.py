@@ -22,7 +22,7 @@ def route(vendor: Vendor, request: Request) -> tuple[str, Callable[[], Reply]]:
     operation, answer = {
         ("available_phone_numbers", "GET"): ("search", _search),
         ("number_orders", "POST"): ("order", _order),
-        ("number_orders", "GET"): ("look_up", _orders),
+        ("number_orders", "GET"): ("look_up", _read_orders),
         ("phone_numbers", "DELETE"): ("release", _release),
         ("phone_numbers", "GET"): ("list", _owned),
     }[resource, request.method]
@@ -95,12 +95,25 @@ def _status(sold: Sold) -> str:
     return "failure" if sold.fails else "success"
 
 
-def _orders(vendor: Vendor, request: Request) -> Reply:
+def _read_orders(vendor: Vendor, request: Request) -> Reply:
+    """The list, which says nothing of what became of the numbers, or one order, which does."""
+    if request.path.count("/") == 3:
+        for sold in vendor.sold.values():
+            if request.path.endswith(f"/order-{sold.vendor_id}"):
+                sold.pending_looks -= 1
+                return 200, {"data": _one_order([sold])}
+        return 404, {"errors": [{"code": "10005"}]}
     reference = request.asked.get("filter[customer_reference]")
-    found = [sold for sold in vendor.sold.values() if sold.reference == reference]
-    for sold in found:
-        sold.pending_looks -= 1
-    return 200, {"data": [_one_order([sold]) for sold in found], "meta": {"total_pages": 1}}
+    found = []
+    for sold in vendor.sold.values():
+        if sold.reference == reference:
+            order = _one_order([sold])
+            lines = [
+                {name: line[name] for name in ("id", "phone_number")}
+                for line in order["phone_numbers"]
+            ]
+            found.append({**order, "phone_numbers": lines})
+    return 200, {"data": found, "meta": {"total_pages": 1}}
 
 
 def _owned(vendor: Vendor, request: Request) -> Reply:

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Annotated, Final
 
 import orjson
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel, BeforeValidator, Field
 
 from dni_allocator.domain.errors import VendorRefused, VendorUnavailable
 from dni_allocator.domain.number import NumberType, parse_number
@@ -86,8 +86,15 @@ class _Meta(BaseModel):
     total_pages: int = 1
 
 
+class _Listed(BaseModel):
+    """An order as the list has it: without what became of its numbers."""
+
+    id: str = Field(pattern=r"^[\w-]+$")
+    customer_reference: Text = ""
+
+
 class _Orders(BaseModel):
-    data: list[_Order]
+    data: list[_Listed]
     meta: _Meta = _Meta()
 
 
@@ -173,20 +180,28 @@ class TelnyxNumbers:
         ]
 
     async def look_up(self, reference: str) -> Sequence[Holding]:
-        """The lines of all orders under the reference; of a number in several the best one."""
+        """The lines of all orders under the reference; of a number in several the best one.
+
+        The list names the orders; only an order read by itself says what became of its numbers.
+        """
         found: dict[str, Holding] = {}
+        for order_id in await self._orders_of(reference):
+            order = await self._rest.read(f"number_orders/{order_id}", _OneOrder)
+            for holding in _holdings(order.data):
+                known = found.get(holding.number)
+                if known is None or known.standing is Standing.FAILED:
+                    found[holding.number] = holding
+        return list(found.values())
+
+    async def _orders_of(self, reference: str) -> list[str]:
+        found: list[str] = []
         for number in range(1, _MOST_PAGES + 1):
             params = [("filter[customer_reference]", reference), *_page(number)]
             page = await self._rest.read("number_orders", _Orders, params=params)
-            for order in page.data:
-                if order.customer_reference == reference:
-                    for holding in _holdings(order):
-                        known = found.get(holding.number)
-                        if known is None or known.standing is Standing.FAILED:
-                            found[holding.number] = holding
+            found += [each.id for each in page.data if each.customer_reference == reference]
             if number >= page.meta.total_pages:
                 break
-        return list(found.values())
+        return found
 
     async def release(self, number: str) -> None:
         """Find the number's record and delete it."""
