@@ -358,3 +358,34 @@ async def test_a_pool_that_is_deleted_meanwhile_costs_nothing_more(market: Marke
 
     assert ended["state"] == "failed"
     assert market.vendor.sales == []
+
+
+async def test_an_order_sent_twice_with_one_key_is_one_order(market: Market) -> None:
+    """The client lost our answer; with `max_size` reached the second is no refusal either."""
+    market.vendor.put(ONE, TWO)
+    site = await market.service.pool(max_size=1)
+    body = {"pool": site.pool_id, "vendor": "twilio", "quantity": 1}
+    key = {"Idempotency-Key": "order-7"}
+
+    first = await market.service.admin("POST", "/purchases", body, **key)
+    await market.until_closed(first.json())
+    second = await market.service.admin("POST", "/purchases", body, **key)
+    other = await market.service.admin("POST", "/purchases", {**body, "quantity": 2}, **key)
+
+    assert (second.status_code, second.json()["id"]) == (202, first.json()["id"])
+    assert second.json()["state"] == "done"
+    assert_problem(other, 422, "invalid-request")
+    assert market.vendor.sales == [ONE]
+
+
+async def test_one_process_at_a_time_buys(market: Market, redis_url: str) -> None:
+    """Another finds the lock taken, until it is given back."""
+    market.vendor.put(ONE)
+    site = await market.service.pool()
+    made = await market.order(site.pool_id)
+    async with trading(redis_url, market.vendor, clock=market.service.clock) as other:
+        await market.round()
+        assert not await other.service.app.services.buyer.once()
+
+    assert (await market.purchase(made))["state"] == "done"
+    assert market.vendor.sales == [ONE]

@@ -63,6 +63,12 @@ def call_id_for(pool_id: str, *, provider: str, provider_call_id: str) -> str:
     return f"call_{pool_id.removeprefix('pool_')}_{told}"
 
 
+def record_token_for(key: str) -> str:
+    """The same form, and the same token for the same key of a caller."""
+    digest = hashlib.sha256(key.encode()).digest()
+    return "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in digest[:16])
+
+
 def new_record_token() -> str:
     """80 random bits, for the id of an order or of a release of a pool."""
     return _token(16)

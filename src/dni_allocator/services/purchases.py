@@ -53,28 +53,34 @@ class Purchases:
     async def place(self, request: PurchaseRequest) -> Purchase:
         """Write an order down; it is carried out in the background.
 
-        Raises `PoolUnknown`, `InvalidRequest` for what the pool cannot have, and as
-        `check_vendor`; nothing is written then.
+        With a `token` that is known already the order there is, if it is for the same. Raises
+        `PoolUnknown`, `InvalidRequest` for what the pool cannot have, and as `check_vendor`;
+        nothing is written then.
         """
         pool = await self._pools.read(request.pool_id)
         vendor = request.vendor or pool.settings.vendor or ""
         self.check_vendor(vendor)
-        wanted = checked(request.wanted, pool=pool)
-        if not request.dry_run:
-            await self._check_room(pool, request.quantity)
         now_ms = self._now()
         purchase = Purchase(
             id=record_id("pur", pool.id, request.token or new_record_token()),
             pool_id=pool.id,
             vendor=vendor,
-            wanted=wanted,
+            wanted=checked(request.wanted, pool=pool),
             quantity=request.quantity,
             dry_run=request.dry_run,
             origin=request.origin,
             created_ms=now_ms,
             updated_ms=now_ms,
         )
-        return (await self._ledger.put(purchase, seen=None, look_at_ms=now_ms)).record
+        # First: with it the pool may have no room for a second.
+        known = await self._ledger.read(purchase.id) if request.token else None
+        if known is None:
+            if not request.dry_run:
+                await self._check_room(pool, request.quantity)
+            known = await self._ledger.put(purchase, seen=None, look_at_ms=now_ms)
+        if _wish(known.record) != _wish(purchase):
+            _refuse("Idempotency-Key", "It was used for another order of this pool.")
+        return known.record
 
     async def read(self, purchase_id: str) -> Purchase:
         """One order. Raises `PurchaseUnknown`."""
@@ -122,6 +128,10 @@ class Purchases:
         size = (await self._pools.occupancy(pool.id)).attached + await self.on_order(pool.id)
         if size + quantity > most:
             _refuse("quantity", f"The pool has room for {max(0, most - size)} (max_size).")
+
+
+def _wish(purchase: Purchase) -> tuple[object, ...]:
+    return purchase.vendor, purchase.wanted, purchase.quantity, purchase.dry_run, purchase.origin
 
 
 def checked(wanted: Wanted, *, pool: Pool) -> Wanted:

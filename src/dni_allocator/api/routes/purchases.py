@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Response
 
 from dni_allocator.api.auth import opens
 from dni_allocator.api.buying_schemas import (
@@ -26,20 +26,31 @@ from dni_allocator.api.context import ServicesDep
 from dni_allocator.api.routes.pools import CursorQuery, LimitQuery
 from dni_allocator.domain.number import parse_number
 from dni_allocator.services.access import Scope
+from dni_allocator.services.ids import record_token_for
 from dni_allocator.services.purchases import PurchaseRequest
 
 router = APIRouter(tags=["buying"])
 admin = Depends(opens(Scope.ADMIN))
 reader = Depends(opens(Scope.READ))
 
+KeyHeader = Annotated[
+    str | None,
+    Header(min_length=1, max_length=255, description="Yours, new for each order of a pool."),
+]
 PoolQuery = Annotated[str | None, Query(max_length=64, description="Only of this pool.")]
 
 
 @router.post("/purchases", status_code=202, summary="Order numbers", dependencies=[admin])
 async def order_numbers(
-    body: PurchaseBody, services: ServicesDep, response: Response
+    body: PurchaseBody,
+    services: ServicesDep,
+    response: Response,
+    idempotency_key: KeyHeader = None,
 ) -> PurchaseOut:
-    """Write an order down; it is carried out in the background. Read it again to follow it."""
+    """Write an order down; it is carried out in the background. Read it again to follow it.
+
+    Sent again with the same `Idempotency-Key` it is the same order, as long as that is kept.
+    """
     purchase = await services.purchases.place(
         PurchaseRequest(
             pool_id=body.pool,
@@ -47,6 +58,7 @@ async def order_numbers(
             quantity=body.quantity,
             vendor=body.vendor or "",
             dry_run=body.dry_run,
+            token="" if idempotency_key is None else record_token_for(idempotency_key),
         )
     )
     services.buyer.nudge()
