@@ -139,6 +139,24 @@ async def test_a_budget_in_another_currency_buys_nothing(market: Market) -> None
     assert "price_unknown" in codes(decision)
 
 
+async def test_an_order_that_brought_nothing_is_not_repeated_every_few_minutes(
+    market: Market,
+) -> None:
+    """No stock under the ceiling: an hour later it is tried again."""
+    site = await scaling_pool(market, rules={**RULES, "price_ceiling": "0.10", "cool_down_s": 0})
+    await crowd(market, site, 6)
+    for _ in range(5):
+        await minute(market)
+    within_the_hour = len(await decisions(market, site))
+
+    market.service.clock.advance(seconds=3600)
+    await crowd(market, site, 6)
+    await minute(market)
+
+    assert within_the_hour == 1
+    assert len(await decisions(market, site)) == 2
+
+
 async def test_a_proposal_waits_for_a_person(market: Market) -> None:
     """Business approval: nothing is bought before somebody says so."""
     site = await scaling_pool(market, rules={**RULES, "mode": "approval"})

@@ -18,10 +18,12 @@ from dni_allocator.domain.errors import (
     NumberUnknown,
     PoolUnknown,
     PurchaseClosed,
+    PurchaseUnknown,
     StoreUnavailable,
 )
 from dni_allocator.domain.history import HOUR_MS, MINUTE_MS, Resolution, joined
 from dni_allocator.domain.pool import Pool
+from dni_allocator.domain.purchase import PurchaseState
 from dni_allocator.domain.release import ReleaseState
 from dni_allocator.domain.scaling import (
     WEEK_MS,
@@ -51,6 +53,8 @@ RECENT_MS = 60 * MINUTE_MS
 """How far back the present load is taken from: less, and chance would be taken for a trend."""
 
 PROPOSED_FOR_MS = 24 * HOUR_MS
+IN_VAIN_MS = HOUR_MS
+"""After an order that brought nothing (no stock, too dear) the next one waits so long."""
 BLOCKED_AGAIN_MS = HOUR_MS
 """A decision that may not be carried out is put on record again only after so long."""
 
@@ -151,7 +155,9 @@ class Scaling:
         if verdict.action is Action.STAY and not verdict.blocked:
             return None
         before = await self._last(upkeep, verdict.action.value)
-        if before is not None and _refused_lately(before, verdict, now_ms):
+        if before is not None and (
+            _refused_lately(before, verdict, now_ms) or await self._in_vain(before, now_ms)
+        ):
             return None
         decision = _decision(pool_id, verdict, upkeep.rules, now_ms)
         last = await self._last(upkeep, "blocked")
@@ -333,6 +339,16 @@ class Scaling:
         decision_id = upkeep.latest.get(kind)
         kept = None if decision_id is None else await self._ledger.read(decision_id)
         return None if kept is None else kept.record
+
+    async def _in_vain(self, before: Decision, now_ms: int) -> bool:
+        """Whether the last order brought nothing, within the hour: another would bring no more."""
+        if not before.purchase_id or now_ms - before.created_ms >= IN_VAIN_MS:
+            return False
+        try:
+            order = await self._purchases.read(before.purchase_id)
+        except PurchaseUnknown:
+            return False
+        return order.state is PurchaseState.FAILED
 
     async def _forget(self, pool_id: str) -> None:
         try:
