@@ -71,6 +71,8 @@ class Metrics:
         """(webhook endpoint, verdict) of each delivery attempt."""
         self.delivered: Counter[tuple[str]] = Counter()
         """(webhook endpoint) of each event that was taken."""
+        self.telephony: Counter[tuple[str, str]] = Counter()
+        """(vendor, what it was told to do) of each answer to one that asked about a call."""
         self.outbox: OutboxGauges | None = None
         """As this process last measured it; None: not yet."""
         self.swept = 0
@@ -102,6 +104,12 @@ class Metrics:
         )
         yield _counter(
             "dni_webhook_events", "Events taken by endpoints.", ("endpoint",), self.delivered
+        )
+        yield _counter(
+            "dni_telephony_answers",
+            "Answers to telephony vendors, by what they were told to do.",
+            ("vendor", "answer"),
+            self.telephony,
         )
         yield from self._outbox_families()
         swept = CounterMetricFamily("dni_leases_swept", "Leases ended by this process' sweeper.")

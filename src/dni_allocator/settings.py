@@ -39,8 +39,8 @@ class Settings(BaseSettings):
     )
     public_url: str | None = Field(
         default=None,
-        description="where browsers reach the service, for the tag and its snippet; else taken "
-        "from each request",
+        description="where browsers and vendors reach the service, for the tag, its snippet and "
+        "telephony; else taken from each request",
     )
     admin_key: SecretStr | None = Field(
         default=None,
@@ -87,6 +87,19 @@ class Settings(BaseSettings):
         description="most memory the outboxes may take together, MB; then the oldest events are "
         "dropped",
     )
+    twilio_shared_key: SecretStr | None = Field(
+        default=None,
+        description="key of the Twilio account's Webhook Rules, where they sign with one",
+    )
+    telnyx_public_key: str | None = Field(
+        default=None,
+        description="public key of the Telnyx account: checks that webhooks are Telnyx'",
+    )
+    unknown_calls: Annotated[str, Field(min_length=1, max_length=500)] = Field(
+        default="reject",
+        description="calls on numbers of no pool: `reject`, a number in E.164 that rings, or a "
+        "text that is said",
+    )
     audit_days: Annotated[int, Field(ge=1, le=3650)] = Field(
         default=400, description="how long the audit log is kept, days; 100,000 entries at most"
     )
@@ -118,7 +131,9 @@ class Settings(BaseSettings):
         default="https://pricing.twilio.com", description="Twilio's prices"
     )
     telnyx_api_key: SecretStr | None = Field(
-        default=None, description="the key of the Telnyx account numbers are bought in"
+        default=None,
+        description="the key of the Telnyx account: buys numbers, and commands of "
+        "[Call Control](telephony.md)",
     )
     telnyx_connection_id: str | None = Field(
         default=None,

@@ -156,6 +156,12 @@ def test_a_whisper_is_filled_in() -> None:
     assert said == "Call for Shop, spring google ads"
 
 
+def test_nothing_is_said_where_nothing_is_known() -> None:
+    """No lonely commas."""
+    assert whispered("{utm_source}, {campaign}", {"campaign": "spring"}) == "spring"
+    assert whispered("{utm_source}, {campaign}", {}) == ""
+
+
 @given(st.dictionaries(st.sampled_from(["a", "b"]), st.text(max_size=3000)))
 def test_whatever_a_page_told_a_whisper_stays_short(told: dict[str, str]) -> None:
     """Also when it told the name of another place: nothing is filled in twice."""

@@ -11,6 +11,7 @@ from dni_allocator.services.allocation import Allocation
 from dni_allocator.services.attribution import AttributionService
 from dni_allocator.services.audit import AuditLog
 from dni_allocator.services.buyer import Buyer
+from dni_allocator.services.call_control import CallControl
 from dni_allocator.services.calls import Calls
 from dni_allocator.services.conversion_files import ConversionFiles
 from dni_allocator.services.conversions import Conversions
@@ -34,6 +35,7 @@ from dni_allocator.services.site_records import SiteRecords
 from dni_allocator.services.sites import Sites
 from dni_allocator.services.sizing import SizingService
 from dni_allocator.services.suggestions import Suggestions
+from dni_allocator.services.telephony import Telephony
 from dni_allocator.services.traffic_sources import TrafficSources
 
 
@@ -48,6 +50,8 @@ class Services:
     calls: Calls
     conversion_files: ConversionFiles
     conversions: Conversions
+    call_control: CallControl | None
+    """None: there is no key to command with."""
     deliveries: Deliveries
     endpoints: Endpoints
     erasure: Erasure
@@ -70,6 +74,7 @@ class Services:
     scaling: Scaling
     buyer: Buyer
     traffic_sources: TrafficSources
+    telephony: Telephony
 
 
 def _services(request: Request) -> Services:

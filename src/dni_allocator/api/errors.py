@@ -54,6 +54,8 @@ STATUS_OF: Mapping[str, int] = {
     "body-too-large": 413,
     "rate-limited": 429,
     "store-unavailable": 503,
+    "bad-signature": 403,
+    "telephony-off": 404,
 }
 
 _HEADERS_OF: Mapping[str, Mapping[str, str]] = {

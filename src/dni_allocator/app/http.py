@@ -32,10 +32,12 @@ from dni_allocator.api.routes import (
     sites,
     sizing,
     tag,
+    telephony,
     traffic_sources,
     visitors,
     webhooks,
 )
+from dni_allocator.api.vendor_requests import VendorKeys
 from dni_allocator.domain.errors import BodyTooLarge
 from dni_allocator.metrics import Metrics
 from dni_allocator.settings import Settings
@@ -55,6 +57,7 @@ ROUTES = (
     scaling,
     attribution,
     calls,
+    telephony,
     webhooks,
     events,
     keys,
@@ -71,6 +74,7 @@ def build_api(
     services: Services,
     *,
     settings: Settings,
+    vendor_keys: VendorKeys,
     metrics: Metrics,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
 ) -> FastAPI:
@@ -85,6 +89,7 @@ def build_api(
     api.state.services = services
     api.state.public_url = settings.public_url
     api.state.metrics = metrics
+    api.state.vendor_keys = vendor_keys
     errors.install(api)
     for room in ROUTES:
         api.include_router(room.router)

@@ -15,6 +15,7 @@ from dni_allocator.api.caller import TrustedProxies
 from dni_allocator.api.context import Services
 from dni_allocator.api.edge import Edge
 from dni_allocator.api.request_ids import named
+from dni_allocator.api.vendor_requests import VendorKeys
 from dni_allocator.app.http import behind_proxies, bounded_bodies, build_api, closing
 from dni_allocator.app.stores import Stores
 from dni_allocator.app.wiring import DIALECTS, build_services
@@ -33,6 +34,7 @@ from dni_allocator.store.secrets import SecretStore
 from dni_allocator.store.shards import check_layout, redis_time
 from dni_allocator.store.shelves import ShelfStore
 from dni_allocator.vendors.rest import Patience
+from dni_allocator.vendors.telnyx.commands import TelnyxCommands
 from dni_allocator.webhooks.forwarder import Forwarder
 from dni_allocator.webhooks.guard import parse_networks
 from dni_allocator.webhooks.housekeeping import Housekeeping, Outboxes
@@ -87,15 +89,28 @@ class App:
             settings=settings,
             clock=self._options.clock,
         )
+        key = settings.telnyx_api_key
+        self._commands = (
+            None
+            if key is None
+            else TelnyxCommands(api_key=key.get_secret_value(), base_url=settings.telnyx_api_url)
+        )
         self.services = build_services(
             self._stores,
             settings=settings,
             transport=self._transport,
             patience=self._options.patience,
+            commands=self._commands,
         )
+        self.metrics.telephony = self.services.telephony.answers
+        self._vendor_keys = VendorKeys.of(settings)
         self._health = self.services.health
         self.api = build_api(
-            self.services, settings=settings, metrics=self.metrics, lifespan=self._lifespan
+            self.services,
+            settings=settings,
+            vendor_keys=self._vendor_keys,
+            metrics=self.metrics,
+            lifespan=self._lifespan,
         )
         self._edge: ASGIApp = Edge(
             allocation=self.services.allocation,
@@ -156,6 +171,8 @@ class App:
             tasks.append(asyncio.create_task(self.historian().run(stop)))
         if self._options.buyer:
             tasks.append(asyncio.create_task(self.services.buyer.run(stop)))
+        if self._vendor_keys.any:
+            tasks.append(asyncio.create_task(self.services.telephony.run(stop)))
         if self._options.forwarder:
             tasks.append(asyncio.create_task(self._forward(stop)))
         elif self._options.sweeper:
@@ -167,9 +184,7 @@ class App:
             for outcome in await asyncio.gather(*tasks, return_exceptions=True):
                 if isinstance(outcome, Exception):
                     log.error("background.failed", exc_info=outcome)
-            await self.services.shops.close()
-            await self._transport.close()
-            await self._connection.close()
+            await self._close()
 
     async def check(self) -> None:
         """Compare the settings with the data, before anything is started.
@@ -190,8 +205,14 @@ class App:
             self._prepared = True
             yield self.services
         finally:
-            await self._transport.close()
-            await self._connection.close()
+            await self._close()
+
+    async def _close(self) -> None:
+        await self.services.shops.close()
+        await self._transport.close()
+        if self._commands is not None:
+            await self._commands.close()
+        await self._connection.close()
 
     async def forward(self, stop: asyncio.Event) -> None:
         """Run only the forwarder, for `dni-allocator forward`."""

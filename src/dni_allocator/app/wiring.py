@@ -1,5 +1,7 @@
 """The use cases of one process, each with the stores and the transport it needs."""
 
+import time
+
 from dni_allocator.api.context import Services
 from dni_allocator.app.buying import build_buying
 from dni_allocator.app.stores import Stores
@@ -10,6 +12,7 @@ from dni_allocator.services.access import Access
 from dni_allocator.services.allocation import Allocation
 from dni_allocator.services.attribution import AttributionService
 from dni_allocator.services.audit import AuditLog
+from dni_allocator.services.call_control import CallControl
 from dni_allocator.services.callers import Callers
 from dni_allocator.services.calls import Calls
 from dni_allocator.services.conversion_files import ConversionFiles
@@ -22,6 +25,7 @@ from dni_allocator.services.explaining import Explainer
 from dni_allocator.services.health import Health
 from dni_allocator.services.history import History
 from dni_allocator.services.inventory import Inventory
+from dni_allocator.services.last_known import LastKnown
 from dni_allocator.services.pools import Pools
 from dni_allocator.services.quarantine import Quarantine
 from dni_allocator.services.secret_keys import SecretKeys
@@ -30,17 +34,20 @@ from dni_allocator.services.site_records import SiteRecords
 from dni_allocator.services.sites import Sites
 from dni_allocator.services.sizing import SizingService
 from dni_allocator.services.suggestions import Suggestions
+from dni_allocator.services.telephony import Telephony, handling_of
 from dni_allocator.services.traffic_sources import TrafficSources
 from dni_allocator.settings import Settings
 from dni_allocator.store.audit import AuditStore
 from dni_allocator.store.erasing import ErasureStore
 from dni_allocator.store.explaining import Explaining
+from dni_allocator.store.routes import RouteStore
 from dni_allocator.store.secrets import SecretStore
 from dni_allocator.store.shelves import ShelfStore
 from dni_allocator.store.site_records import SiteStore
 from dni_allocator.store.suggestions import SuggestionStore
 from dni_allocator.store.traffic_sources import TrafficSourceStore
 from dni_allocator.vendors.rest import Patience
+from dni_allocator.vendors.telnyx.commands import TelnyxCommands
 from dni_allocator.webhooks.message import StandardWebhooks
 from dni_allocator.webhooks.ports import Dialects
 from dni_allocator.webhooks.transport import HttpTransport
@@ -59,9 +66,13 @@ def build_services(
     *,
     settings: Settings,
     transport: HttpTransport,
+    commands: TelnyxCommands | None,
     patience: Patience | None = None,
 ) -> Services:
-    """Every use case, ready to run. `transport` sends what somebody asks to be sent now."""
+    """Every use case, ready to run.
+
+    `transport` sends what somebody asks to be sent now, `commands` what Call Control is told.
+    """
     buying = build_buying(settings, stores, patience=patience)
     directory, pools = stores.directory, stores.pools
     clock = stores.bulk.clock
@@ -82,6 +93,15 @@ def build_services(
     history = History(store=stores.history(), pools=pools)
     pool_services = Pools(pools=pools, directory=directory, shelving=shelving, clock=clock)
     calls = Calls(store=stores.calls, attribution=attribution, pools=pools)
+    quarantine = Quarantine(pools=pools, shelves=shelves)
+    telephony = Telephony(
+        calls=calls,
+        pools=pools,
+        quarantine=quarantine,
+        last_known=LastKnown(pools=pools, routes=RouteStore(stores.bulk)),
+        unknown=handling_of(settings.unknown_calls),
+        now_ms=lambda: int(clock() or time.time_ns() // 1_000_000),
+    )
     return Services(
         access=Access(SecretStore(stores.pipelined), clock=clock),
         allocation=Allocation(
@@ -96,6 +116,9 @@ def build_services(
         calls=calls,
         conversion_files=ConversionFiles(sources=source_records, calls=calls, clock=clock),
         conversions=Conversions(sources=source_records, endpoints=stores.endpoints()),
+        call_control=None
+        if commands is None
+        else CallControl(telephony=telephony, commands=commands),
         deliveries=Deliveries(
             endpoints=stores.endpoints(),
             logs=logs,
@@ -115,7 +138,7 @@ def build_services(
         history=history,
         inventory=Inventory(pools=pools, directory=directory),
         pools=pool_services,
-        quarantine=Quarantine(pools=pools, shelves=shelves),
+        quarantine=quarantine,
         secret_keys=SecretKeys(secrets=SecretStore(stores.execute), pools=pools, clock=clock),
         sites=sites,
         site_records=SiteRecords(
@@ -131,4 +154,5 @@ def build_services(
         scaling=buying.scaling,
         buyer=buying.buyer,
         traffic_sources=TrafficSources(source_records),
+        telephony=telephony,
     )

@@ -242,6 +242,20 @@ class StoreUnavailable(DniError):
     title = "The store is unavailable"
 
 
+class BadSignature(DniError):
+    """A vendor's webhook that is not the vendor's, or was recorded and sent again too late."""
+
+    code = "bad-signature"
+    title = "The signature is not the vendor's"
+
+
+class TelephonyOff(DniError):
+    """A vendor's webhook came, and nothing is set by which it could be proven genuine."""
+
+    code = "telephony-off"
+    title = "The vendor's webhooks are not set up here"
+
+
 class ConfigurationError(DniError):
     """The settings contradict each other or the data they are used with."""
 

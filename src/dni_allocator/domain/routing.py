@@ -212,7 +212,8 @@ def whispered(template: str, told: Mapping[str, str]) -> str:
     What a page told is untrusted: it is only ever said, never dialled, and is cut to a length.
     """
     said = PLACEHOLDER.sub(lambda place: told.get(place[1], "")[:_LONGEST_VALUE], template)
-    return " ".join(said.split())[:LONGEST_WHISPER]
+    # A place that stayed empty leaves its comma behind.
+    return " ".join(said.split()).strip(" ,;")[:LONGEST_WHISPER]
 
 
 def problems_of(routing: Routing) -> Iterable[tuple[str, str]]:

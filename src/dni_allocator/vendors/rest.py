@@ -102,6 +102,10 @@ class Rest:
             raise
         return True
 
+    async def repeat(self, path: str, *, json: object) -> None:
+        """POST what the vendor does once, however often it is asked. Raises as `read`."""
+        await self._insist("POST", path, json=json)
+
     async def act(
         self,
         path: str,
