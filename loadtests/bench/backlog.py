@@ -12,7 +12,7 @@ from dni_allocator.store.connection import Connection
 from dni_allocator.store.embedded import EmbeddedServer
 from dni_allocator.store.endpoints import Endpoints
 from dni_allocator.store.keys import ShardKeys
-from dni_allocator.store.shards import check_layout
+from dni_allocator.store.migrating import check_layout
 from loadtests.bench.forwarding import receiving_at, taken
 from loadtests.bench.pipelining import DATA
 from loadtests.bench.plan import Plan

@@ -9,8 +9,9 @@ from dni_allocator.domain.pool import Pool, PoolSettings
 from dni_allocator.store.connection import Connection
 from dni_allocator.store.directory import Directory, Entry, Role
 from dni_allocator.store.keys import number_directory
+from dni_allocator.store.migrating import check_layout
 from dni_allocator.store.pools import THE_SHELF, InventoryRow, PoolStore
-from dni_allocator.store.shards import Shards, check_layout
+from dni_allocator.store.shards import Shards
 from loadtests.bench.servers import SHARDS
 from loadtests.bench.traffic import DESTINATION, ORIGIN, site_key
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from dni_allocator.store.connection import Connection
-from dni_allocator.store.shards import check_layout
+from dni_allocator.store.migrating import check_layout
 from tests.support.delivery import assigned, publish
 
 

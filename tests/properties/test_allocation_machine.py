@@ -26,8 +26,8 @@ from dni_allocator.domain.errors import NumberUnknown
 from dni_allocator.domain.lease import Alive, Answer, Leased, Original, Overflow
 from dni_allocator.domain.pool import Pool, Selection
 from dni_allocator.services.inventory import NumberRow
+from dni_allocator.store.migrating import check_layout
 from dni_allocator.store.scripts import NoScript
-from dni_allocator.store.shards import check_layout
 from tests.support import invariants
 from tests.support.model import Model, PoolModel
 from tests.support.rig import SERVICE, SETTINGS, SHARED, SHOP, Rig, fictional

@@ -29,9 +29,9 @@ from dni_allocator.domain.pool import Pool, Selection
 from dni_allocator.services.explaining import Described, Explainer, Explanation
 from dni_allocator.services.inventory import NumberRow
 from dni_allocator.store.explaining import Explaining
+from dni_allocator.store.migrating import check_layout
 from dni_allocator.store.replies import mapping
 from dni_allocator.store.scripts import NoScript
-from dni_allocator.store.shards import check_layout
 from tests.support import invariants
 from tests.support.rig import SETTINGS, SHARED, Rig
 

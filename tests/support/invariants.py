@@ -15,6 +15,7 @@ from redis.exceptions import ResponseError
 _POOL = r"dni:\{s\d+\}:(?P<pool>pool_\w+):"
 _KNOWN_KEYS = re.compile(
     r"dni:(?:meta|admin-keys|audit|webhooks|forwarders|sites|traffic-sources|sandbox|buyer)"
+    r"|dni:migrating"
     r"|dni:key:[\x21-\x7e]+"
     r"|dni:number:\+\d+"
     r"|dni:\{s\d+\}:(?:events|pools|due|cursors|tally|calls|erasing|scaled)"

@@ -17,21 +17,25 @@ from dni_allocator.api.edge import Edge
 from dni_allocator.api.request_ids import named
 from dni_allocator.api.vendor_requests import VendorKeys
 from dni_allocator.app.http import behind_proxies, bounded_bodies, build_api, closing
+from dni_allocator.app.maintenance import build_backup, build_doctor
 from dni_allocator.app.stores import Stores
 from dni_allocator.app.wiring import DIALECTS, build_services
 from dni_allocator.domain.errors import ConfigurationError, StoreUnavailable
 from dni_allocator.domain.webhook import Verdict
 from dni_allocator.metrics import Metrics, OutboxGauges
 from dni_allocator.services.access import Access
+from dni_allocator.services.backup import Backup
+from dni_allocator.services.doctor import Doctor
 from dni_allocator.services.health import Health
 from dni_allocator.services.history import Historian
 from dni_allocator.services.shelving import Shelving
 from dni_allocator.services.sweeping import Sweeper
 from dni_allocator.settings import Settings
 from dni_allocator.store.connection import Connection
+from dni_allocator.store.migrating import check_layout
 from dni_allocator.store.outbox import Presence
 from dni_allocator.store.secrets import SecretStore
-from dni_allocator.store.shards import check_layout, redis_time
+from dni_allocator.store.shards import redis_time
 from dni_allocator.store.shelves import ShelfStore
 from dni_allocator.vendors.rest import Patience
 from dni_allocator.vendors.telnyx.commands import TelnyxCommands
@@ -213,6 +217,22 @@ class App:
         if self._commands is not None:
             await self._commands.close()
         await self._connection.close()
+
+    @asynccontextmanager
+    async def copying(self) -> AsyncIterator[Backup]:
+        """Copies of all data, out and in. Raises as `reading`."""
+        async with self.reading():
+            yield build_backup(self._stores)
+
+    @asynccontextmanager
+    async def examining(self) -> AsyncIterator[Doctor]:
+        """The doctor, also for data that this process would refuse to serve. Writes nothing."""
+        try:
+            self._prepared = True
+            yield build_doctor(self._stores, self._settings)
+        finally:
+            await self._transport.close()
+            await self._connection.close()
 
     async def forward(self, stop: asyncio.Event) -> None:
         """Run only the forwarder, for `dni-allocator forward`."""

@@ -152,6 +152,47 @@ def size(
     run_size(figures, pool_id=pool, as_json=as_json, plot=plot)
 
 
+@app.command("export")
+def export_data(
+    file: Annotated[
+        Path | None, typer.Argument(help="Where to; left out: standard output.")
+    ] = None,
+    *,
+    without_personal_data: Annotated[
+        bool,
+        typer.Option(
+            "--without-personal-data", help="Neither visitors nor callers: settings only."
+        ),
+    ] = False,
+) -> None:
+    """Copy all data out, as lines of JSON. Holds the secrets of webhooks: keep it safe."""
+    from dni_allocator.cli.backup import run_export
+
+    run_export(file, personal_data=not without_personal_data)
+
+
+@app.command("import")
+def import_data(
+    file: Annotated[
+        Path | None, typer.Argument(help="An export; left out: standard input.")
+    ] = None,
+) -> None:
+    """Copy an export into an empty system, of as many shards as you like."""
+    from dni_allocator.cli.backup import run_import
+
+    run_import(file)
+
+
+@app.command()
+def doctor(
+    *, as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False
+) -> None:
+    """Look the system over; exit status 1 when something is bad."""
+    from dni_allocator.cli.doctor import run_doctor
+
+    raise typer.Exit(run_doctor(as_json=as_json))
+
+
 @app.command()
 def version() -> None:
     """Print the version."""

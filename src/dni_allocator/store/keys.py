@@ -259,6 +259,9 @@ META = f"{PREFIX}:meta"
 ADMIN_KEYS = f"{PREFIX}:admin-keys"
 """HASH SHA-256 of a secret key -> its record, JSON."""
 
+MIGRATING = f"{PREFIX}:migrating"
+"""STRING with a TTL: which process brings the layout up to its version."""
+
 AUDIT = f"{PREFIX}:audit"
 """STREAM of changes of the administration, with a TTL."""
 

@@ -43,3 +43,11 @@ def count(value: object) -> int:
     if isinstance(value, (int, float)):
         return int(value)
     return int(float(text(value)))
+
+
+def instant(value: object) -> int:
+    """A TIME reply, as ms since 1970."""
+    if isinstance(value, (list, tuple)) and len(value) == 2:  # noqa: PLR2004 - seconds, microseconds
+        return count(value[0]) * 1000 + count(value[1]) // 1000
+    message = f"expected an instant, got {type(value).__name__}"
+    raise ScriptContractError(message)

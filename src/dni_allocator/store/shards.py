@@ -3,13 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dni_allocator.domain.errors import ConfigurationError
-from dni_allocator.store import keys
 from dni_allocator.store.keys import PoolKeys, ShardKeys, shard_of
 from dni_allocator.store.scripts import Execute
-
-SCHEMA_VERSION = "1"
-"""Version of the key layout. Data of another version are refused, never guessed at."""
 
 
 def redis_time() -> str:
@@ -36,21 +31,3 @@ class Shards:
     def pool(self, pool_id: str) -> PoolKeys:
         """The keys of one pool. Needs no look-up: the id decides the shard."""
         return PoolKeys.of(ShardKeys(shard_of(pool_id, shards=self.count)), pool_id)
-
-
-async def check_layout(execute: Execute, *, shards: int) -> None:
-    """Write schema version and shard count at the first start, compare them at every other.
-
-    Raises `ConfigurationError` on a difference: with another number of shards every pool would be
-    looked for in the wrong place. Safe to race: the first writer wins, all others compare.
-    """
-    for name, value, setting in (
-        ("schema", SCHEMA_VERSION, "this version of dni-allocator"),
-        ("shards", str(shards), "DNI_SHARDS"),
-    ):
-        await execute("HSETNX", keys.META, name, value)
-        stored = await execute("HGET", keys.META, name)
-        found = stored.decode() if isinstance(stored, bytes) else str(stored)
-        if found != value:
-            message = f"The data were written with {name}={found}, {setting} says {value}."
-            raise ConfigurationError(message)
