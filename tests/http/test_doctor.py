@@ -5,6 +5,9 @@ import subprocess
 
 import redis
 
+from dni_allocator.store.connection import Connection
+from dni_allocator.store.keys import FORWARDERS
+from dni_allocator.store.outbox import Presence
 from tests.http.test_backup import run
 from tests.support.rig import fictional
 from tests.support.service import Service
@@ -57,6 +60,20 @@ async def test_what_is_bad_ends_with_status_1(service: Service) -> None:
     assert "1 v" in found["lifetimes"][1]
     assert "ann" not in told.stdout
     assert found["layout"][0] == "bad"
+
+
+async def test_a_forwarder_that_lives_is_seen(service: Service) -> None:
+    """One that fell silent is not: it would hide that nobody delivers."""
+    await service.admin("POST", "/webhooks", {"url": "https://a.example/"})
+    async with Connection(service.redis_url) as connection:
+        await Presence(connection.execute).announce("fwd", ttl_ms=10_000)
+        living = findings(run(service.redis_url, "doctor", "--json"))
+        await connection.execute("ZINCRBY", FORWARDERS, -60_000, "fwd")
+
+        silent = findings(run(service.redis_url, "doctor", "--json"))
+
+    assert living["forwarders"] == ("ok", "1 live, 1 endpoints.")
+    assert silent["forwarders"][0] == "bad"
 
 
 def test_people_read_lines(redis_url: str) -> None:

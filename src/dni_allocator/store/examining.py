@@ -16,6 +16,9 @@ _MUST_EXPIRE: Final = re.compile(
 )
 """Keys that name a visitor or a caller, or that are said to end."""
 
+_SILENT_MS: Final = 10_000
+"""As long as a forwarder's locks live; one that is silent for longer is dead."""
+
 Scan = Callable[[str], AsyncIterator[str]]
 
 
@@ -59,8 +62,9 @@ class Examination:
         return mapping(await self._shards.execute("HGETALL", META))
 
     async def forwarders(self, now_ms: int) -> int:
-        """How many forwarders live."""
-        return count(await self._shards.execute("ZCOUNT", FORWARDERS, now_ms, "+inf"))
+        """How many forwarders gave a sign of life lately."""
+        since = now_ms - _SILENT_MS
+        return count(await self._shards.execute("ZCOUNT", FORWARDERS, since, "+inf"))
 
     async def lasting(self, *, at_most: int) -> Lasting:
         """Look for keys without a TTL that should have one, among so many."""
