@@ -26,6 +26,8 @@ PUBLIC = {
     ("GET", "/tag.js"): "takes a publishable key",
     ("GET", "/tag/{version}.js"): "the same for everybody",
     ("GET", "/tag/amp.json"): "takes a publishable key",
+    ("GET", "/conversion-files/{source_id}/{file_id}.csv"): "takes the file's own token",
+    ("GET", "/conversion-files/{source_id}/{file_id}/{token}.csv"): "takes the file's own token",
 }
 """Routes without a secret key, and why. Vendors' webhooks are checked by their signature."""
 SIGNED = re.compile(r"^/telephony/(?!vendors)")

@@ -25,14 +25,17 @@ from dni_allocator.services.endpoints import Wanted
 router = APIRouter(
     prefix="/traffic-sources/{source_id}/conversions",
     tags=["traffic sources"],
-    dependencies=[Depends(opens(Scope.ADMIN))],
 )
 
 _MAY_BE_NOTHING = frozenset({"value", "consent"})
 _OF_THE_ENDPOINT = frozenset({"url", "pools", "headers", "rate_limit", "description"})
 
 
-@router.post("", status_code=201, summary="Report conversions")
+admin = Depends(opens(Scope.ADMIN))
+reader = Depends(opens(Scope.READ))
+
+
+@router.post("", status_code=201, summary="Report conversions", dependencies=[admin])
 async def create_conversion(
     source_id: str,
     body: Annotated[ConversionCreate, Body()],
@@ -59,7 +62,7 @@ async def create_conversion(
     return shown
 
 
-@router.get("", summary="List a source's conversions")
+@router.get("", summary="List a source's conversions", dependencies=[reader])
 async def list_conversions(
     source_id: str, services: ServicesDep, request: Request
 ) -> ConversionsOut:
@@ -70,7 +73,7 @@ async def list_conversions(
     return ConversionsOut(conversions=sorted(found, key=lambda each: each.created_at))
 
 
-@router.get("/{conversion_id}", summary="Read a conversion")
+@router.get("/{conversion_id}", summary="Read a conversion", dependencies=[reader])
 async def read_conversion(
     source_id: str, conversion_id: str, services: ServicesDep, request: Request
 ) -> ConversionOut:
@@ -82,7 +85,9 @@ async def read_conversion(
     return _target_out(await services.conversions.target(source_id, conversion_id))
 
 
-@router.patch("/{conversion_id}", summary="Edit, enable or disable a conversion")
+@router.patch(
+    "/{conversion_id}", summary="Edit, enable or disable a conversion", dependencies=[admin]
+)
 async def edit_conversion(
     source_id: str,
     conversion_id: str,
@@ -111,7 +116,9 @@ async def edit_conversion(
     return _target_out(endpoint)
 
 
-@router.post("/{conversion_id}/renew-token", summary="Change the token of a file")
+@router.post(
+    "/{conversion_id}/renew-token", summary="Change the token of a file", dependencies=[admin]
+)
 async def renew_token(
     source_id: str, conversion_id: str, services: ServicesDep, request: Request
 ) -> ConversionOut:
@@ -120,7 +127,9 @@ async def renew_token(
     return _file_out(source_id, made.file, request, token=made.token)
 
 
-@router.delete("/{conversion_id}", status_code=204, summary="Delete a conversion")
+@router.delete(
+    "/{conversion_id}", status_code=204, summary="Delete a conversion", dependencies=[admin]
+)
 async def delete_conversion(source_id: str, conversion_id: str, services: ServicesDep) -> None:
     """Report nothing there any more, and forget what waits."""
     await services.conversions.delete(source_id, conversion_id)
