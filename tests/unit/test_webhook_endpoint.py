@@ -37,6 +37,7 @@ def test_a_record_is_read_as_it_was_written() -> None:
         ((), ("pool_a",), ("lease.ended", "pool_a"), True),
         ((), ("pool_a",), ("lease.ended", "pool_b"), False),
         ((), ("pool_a",), ("endpoint.disabled", ""), False),
+        (("lease.ended",), ("pool_a",), ("visitor.erased", ""), True),
     ],
 )
 def test_types_and_pools_choose(
