@@ -23,4 +23,6 @@ def build_doctor(stores: Stores, settings: Settings) -> Doctor:
 
 def build_backup(stores: Stores) -> Backup:
     """Copies of one system, out and in."""
-    return Backup(Copying(stores.bulk, scan=stores.scan), endpoints=stores.endpoints())
+    return Backup(
+        Copying(stores.bulk, quick=stores.pipelined, scan=stores.scan), endpoints=stores.endpoints()
+    )

@@ -52,22 +52,25 @@ class Backup:
                 "caller_key": await self._copying.caller_key() if personal_data else None,
             }
         )
-        records, left_out = 0, set()
-        async for key in self._copying.keys():
-            place = place_of(key)
-            if place.home is Home.UNKNOWN:
-                left_out.add(place.name.partition(":")[0])
-            if place.home in {Home.UNKNOWN, Home.NOWHERE}:
-                continue
-            if not personal_data and names_somebody(place):
-                continue
-            async for record in self._copying.read(key, place):
+        records, left_out = 0, set[str]()
+        async for keys in self._copying.keys():
+            placed = [(key, place_of(key)) for key in keys]
+            left_out |= {
+                place.name.partition(":")[0] for _, place in placed if place.home is Home.UNKNOWN
+            }
+            wanted = [
+                (key, place)
+                for key, place in placed
+                if place.home not in {Home.UNKNOWN, Home.NOWHERE}
+                and (personal_data or not names_somebody(place))
+            ]
+            async for record in self._copying.read(wanted):
                 records += 1
                 yield _line(
                     {
-                        "home": place.home,
-                        "pool": place.pool_id,
-                        "name": place.name,
+                        "home": record.place.home,
+                        "pool": record.place.pool_id,
+                        "name": record.place.name,
                         "kind": record.kind,
                         "expires_ms": record.expires_ms,
                         "values": record.values,

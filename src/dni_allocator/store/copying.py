@@ -5,6 +5,7 @@ What every shard can make anew is not copied: lists of pools, deadlines, the out
 belongs to its delivery, locks.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,12 +16,15 @@ from dni_allocator.domain.errors import StoreUnavailable
 from dni_allocator.store.keys import AUDIT, FORWARDERS, META, MIGRATING, PREFIX, ShardKeys, shard_of
 from dni_allocator.store.pools import QUARANTINE
 from dni_allocator.store.replies import count, instant, mapping, scored, text, texts
-from dni_allocator.store.scripts import Value, load
+from dni_allocator.store.scripts import Execute, Value, load
 from dni_allocator.store.shards import Shards
 
 _LIST_PUT: Final = load("list_put")
 _AT_ONCE: Final = 500
 """Fields of one record, and so of one line."""
+
+STRINGS: Final = "strings"
+"""A record of many small global keys: name, value, when it ends or nothing."""
 
 Scan = Callable[[str], AsyncIterator[str]]
 
@@ -103,10 +107,14 @@ def names_somebody(place: Place) -> bool:
 
 
 class Copying:
-    """Raises `StoreUnavailable` throughout."""
+    """Raises `StoreUnavailable` throughout.
 
-    def __init__(self, shards: Shards, *, scan: Scan) -> None:
+    `quick` carries many small commands at once: there is a key for each number.
+    """
+
+    def __init__(self, shards: Shards, *, quick: Execute, scan: Scan) -> None:
         self._shards = shards
+        self._quick = quick
         self._scan = scan
 
     async def now_ms(self) -> int:
@@ -121,27 +129,60 @@ class Copying:
                 return False
         return True
 
-    async def keys(self) -> AsyncIterator[str]:
-        """Every key once, in no order."""
+    async def keys(self) -> AsyncIterator[list[str]]:
+        """Every key once, in no order, some at a time."""
         seen: set[str] = set()
+        some: list[str] = []
         async for key in self._scan(f"{PREFIX}:*"):
             if key not in seen:
                 seen.add(key)
-                yield key
+                some.append(key)
+            if len(some) == _AT_ONCE:
+                yield some
+                some = []
+        yield some
 
-    async def read(self, key: str, place: Place) -> AsyncIterator[Record]:
-        """A key as records; nothing if it ended meanwhile."""
-        kind = await self._run("TYPE", key)
-        kind = kind.decode() if isinstance(kind, bytes) else str(kind)
-        ttl = count(await self._run("PTTL", key))
-        expires_ms = None if ttl < 0 else await self.now_ms() + ttl
-        parts = self._parts(key, kind)
-        async for values in parts:
-            yield Record(place=place, kind=kind, values=values, expires_ms=expires_ms)
+    async def read(self, keys: Sequence[tuple[str, Place]]) -> AsyncIterator[Record]:
+        """Some keys as records; nothing of one that ended meanwhile. Small ones share a record."""
+        kinds = await asyncio.gather(*(self._quick("TYPE", key) for key, _ in keys))
+        lefts = await asyncio.gather(*(self._quick("PTTL", key) for key, _ in keys))
+        now_ms = await self.now_ms()
+        plain: list[tuple[str, Place, int | None]] = []
+        for (key, place), told, left in zip(keys, kinds, lefts, strict=True):
+            kind = told.decode() if isinstance(told, bytes) else str(told)
+            expires_ms = None if count(left) < 0 else now_ms + count(left)
+            if kind == "string":
+                plain.append((key, place, expires_ms))
+                continue
+            async for values in self._parts(key, kind):
+                yield Record(place=place, kind=kind, values=values, expires_ms=expires_ms)
+        for record in await self._strings(plain):
+            yield record
+
+    async def _strings(self, keys: Sequence[tuple[str, Place, int | None]]) -> list[Record]:
+        values = await asyncio.gather(*(self._quick("GET", key) for key, _, _ in keys))
+        records, shared = [], []
+        for (_, place, expires_ms), value in zip(keys, values, strict=True):
+            if value is None:
+                continue
+            if place.home is Home.GLOBAL:
+                shared.append([place.name, text(value), str(expires_ms or "")])
+            else:
+                records.append(
+                    Record(
+                        place=place, kind="string", values=[[text(value)]], expires_ms=expires_ms
+                    )
+                )
+        if shared:
+            records.append(Record(place=Place(Home.GLOBAL), kind=STRINGS, values=shared))
+        return records
 
     async def write(self, record: Record) -> None:
         """Put a record where it belongs on these shards. Idempotent, but for parts of lists."""
         if record.expires_ms is not None and record.expires_ms <= await self.now_ms():
+            return
+        if record.kind == STRINGS:
+            await self._write_strings(record)
             return
         if record.place.home is not Home.MEMBERS:
             await self._write(self._key(record.place), record)
@@ -154,6 +195,16 @@ class Copying:
             by_shard.setdefault(key, []).append(row)
         for key, rows in by_shard.items():
             await self._write(key, replace(record, values=rows))
+
+    async def _write_strings(self, record: Record) -> None:
+        now_ms = await self.now_ms()
+        works = []
+        for name, value, expires in record.values:
+            if not expires:
+                works.append(self._quick("SET", f"{PREFIX}:{name}", value))
+            elif int(expires) > now_ms:
+                works.append(self._quick("SET", f"{PREFIX}:{name}", value, "PXAT", expires))
+        await asyncio.gather(*works)
 
     async def _write(self, key: str, record: Record) -> None:
         flat: list[Value] = [part for row in record.values for part in row]
@@ -216,10 +267,6 @@ class Copying:
 
     async def _parts(self, key: str, kind: str) -> AsyncIterator[Sequence[Sequence[str]]]:
         match kind:
-            case "string":
-                value = await self._run("GET", key)
-                if value is not None:
-                    yield [[text(value)]]
             case "list":
                 values = texts(await self._run("LRANGE", key, 0, -1))
                 if values:
