@@ -277,3 +277,21 @@ async def test_returning_page_view_never_paints_the_destination(each_visit: Visi
     await page.wait_for_function("frames.size")
 
     assert await page.evaluate("Array.from(frames)") == ["602-555-0123"]
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "is_loaded"),
+    [("/", "", False), ("/", "data-more", True), ("/?dni_debug", "", True), ("/?adni_", "", False)],
+)
+async def test_second_file_is_loaded_where_it_is_needed(
+    each_visit: Visit, path: str, options: str, is_loaded: object
+) -> None:
+    """One more request for those who asked for it; for all others there is none."""
+    snippet = each_visit.standin.snippet(options=options)
+    page = await each_visit.open(NUMBER, path=path, snippet=snippet)
+    await each_visit.shows("602-555-0123")
+
+    if is_loaded:
+        await page.wait_for_function("window.dni.more")
+    scripts = await page.locator("script[src*='.more.js']").count()
+    assert scripts == (1 if is_loaded else 0)

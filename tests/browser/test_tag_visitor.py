@@ -1,6 +1,7 @@
 """Who the visitor is and what brought them: ids, touches, fields."""
 
 import json
+from urllib.parse import urlencode
 
 import pytest
 
@@ -109,6 +110,34 @@ async def test_first_touch_is_kept_and_last_touch_replaced(visit: Visit) -> None
         "landing_page": f"{site}/a",
         "referrer": "https://blog.example/post",
         **first_touch,
+    }
+
+
+async def test_every_click_id_and_advertisers_cookie_is_sent(visit: Visit) -> None:
+    """The names are what others count on: the traffic sources, conversions, other systems."""
+    ids = {
+        "utm_source": "s", "utm_medium": "m", "utm_campaign": "c", "utm_term": "t",
+        "utm_content": "o", "utm_id": "i", "gclid": "1", "gbraid": "2", "wbraid": "3",
+        "fbclid": "4", "msclkid": "5", "ttclid": "6", "li_fat_id": "7",
+    }  # fmt: skip
+    cookies = "".join(
+        f"document.cookie = '{cookie}';"
+        for cookie in ("_fbc=fb.1.2.F", "_fbp=fb.1.2.3", "_ga=GA1.2.11.22", "_gang=no", "x_ga=no")
+    )
+    query = urlencode({**ids, "token": "secret"})
+
+    await visit.open(f"<script>{cookies}</script>{NUMBER}", path=f"/?{query}")
+    await visit.shows("602-555-0123")
+
+    (call,) = visit.standin.heard("/assign")
+    landing = f"{visit.standin.site}/?{query}"
+    touch = {**ids, "landing_page": landing}
+    assert call.fields == {
+        **touch,
+        **{f"first_{name}": value for name, value in touch.items()},
+        "_fbc": "fb.1.2.F",
+        "_fbp": "fb.1.2.3",
+        "_ga": "11.22",
     }
 
 

@@ -21,7 +21,7 @@ export function fields() {
   for (const name in visitor.first) all["first_" + name] = visitor.first[name];
   // Advertisers' cookies; of Google Analytics' the part that is the client id.
   document.cookie.replace(
-    /(_fb[cp]|_ga)=(?:GA\d\.\d\.)?([^;]+)/g,
+    /\b(_fb[cp]|_ga)=(?:GA\d\.\d\.)?([^;]+)/g,
     (_, name, value) => (all[name] = value),
   );
   Object.assign(all, given);
