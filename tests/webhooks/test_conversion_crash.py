@@ -9,6 +9,7 @@ from dni_allocator.domain.conversion import EVENT_TYPE, MetaTarget
 from dni_allocator.domain.webhook import Endpoint
 from dni_allocator.store.connection import Connection
 from dni_allocator.store.endpoints import Endpoints
+from dni_allocator.store.event_log import EventLog
 from dni_allocator.webhooks.transport import HttpTransport
 from tests.support.advertisers import Dataset
 from tests.support.delivery import forwarder, publish, running
@@ -33,6 +34,39 @@ def qualified(place: int, *, source: str = "src_1") -> dict[str, str]:
 
 def _event_id(delivery: Delivery) -> str:
     return str(json.loads(delivery.body)["data"][0]["event_id"])
+
+
+async def test_an_event_that_lacks_what_the_vendor_needs_is_a_dead_letter(
+    connection: Connection, endpoints: Endpoints, transport: HttpTransport, receiver: Receiver
+) -> None:
+    """Without a request, since Meta would refuse it, and with the reason; the others go on."""
+    dataset = Dataset("EAAG-token-of-a-test")
+
+    def answer(delivery: Delivery) -> int:
+        status = dataset.answer(delivery)
+        receiver.body = dataset.reply
+        return status
+
+    receiver.answer = answer
+    target = MetaTarget(pixel_id="1", access_token="EAAG-token-of-a-test", send_phone=False)
+    await endpoints.create(
+        Endpoint(id="cnv_1", url=receiver.url, secret="", created_ms=1, target=target)
+    )
+    log = EventLog(connection.execute, shard=0)
+
+    async with running(forwarder(connection, transport)):
+        [unknown, known] = await publish(connection, [qualified(1) | {"v": ""}, qualified(2)])
+
+        async def dead() -> bool:
+            return bool(await log.dead_letters("cnv_1", limit=10))
+
+        await wait_until_async(dead)
+        await wait_until_async(lambda: dataset.counted)
+
+    [letter] = await log.dead_letters("cnv_1", limit=10)
+    assert (letter.entry.event_id, letter.note) == (unknown, "nobody is known of whom to tell")
+    assert [event_id for _, event_id in dataset.counted] == [known]
+    assert len(receiver.came) == 1
 
 
 async def test_a_killed_forwarder_neither_loses_nor_doubles_a_conversion(  # noqa: PLR0917 -- parts of one rig

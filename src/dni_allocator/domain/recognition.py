@@ -32,7 +32,7 @@ def recognise(
     `fields` are what the tag captured (its last touch) or a backend passed on. What is captured
     counts before what stands in the URL, and the touch's own referrer before that of the page: the
     visitor may have been on the site for some pages. A referrer of the site itself counts for
-    nothing. `linked` are the operator's sources for this pool, in its order. Cost: 10 to 30 µs.
+    nothing. `linked` are the operator's sources for this pool, in its order. Cost: 30 to 60 µs.
     """
     visit = Visit(url=url, referrer=referrer, fields=fields)
     for source in linked:

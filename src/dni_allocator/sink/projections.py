@@ -50,6 +50,7 @@ CALLS: Final = Table(
     Column("confidence", Float),
     Column("source", String(64), index=True),
     Column("source_name", String(255)),
+    Column("source_id", String(64)),
     Column("medium", String(64)),
     Column("outcome", String(255)),
     Column("value", Numeric(18, 4)),
