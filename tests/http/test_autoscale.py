@@ -7,6 +7,7 @@ from dni_allocator.domain.purchase import Purchase
 from dni_allocator.services.purchases import PurchaseRequest
 from tests.http.test_bad_input import assert_problem
 from tests.support.buying import Json, Market
+from tests.support.rig import fictional
 from tests.support.service import Service, Site
 from tests.support.vendors.standin import Vendor
 
@@ -279,6 +280,40 @@ async def test_idle_numbers_rest_and_come_back_when_they_are_needed(market: Mark
     assert (grown["action"], grown["recall"]) == ("grow", 3)
     states = (await market.read(f"/releases?pool={site.pool_id}"))["releases"]
     assert {each["state"] for each in states} == {"cancelled"}
+
+
+async def test_numbers_that_were_attached_by_hand_are_never_let_go(market: Market) -> None:
+    """Nobody said that they may be given away; only the one that was bought may go."""
+    site = await market.service.pool(*fictional(12))
+    made = await market.order(site.pool_id, vendor="sandbox", area_code="480")
+    bought = (await market.until_closed(made))["lines"][0]["number"]
+    await put_rules(market, site, {**RULES, "shrink_step": 5})
+    for _ in range(66):
+        await crowd(market, site, 1)
+        market.service.clock.advance(seconds=3 * 3600)
+    # The one that was leased last has been released only by now.
+    await market.service.app.sweeper().sweep_once()
+
+    await minute(market)
+
+    (decision,) = await decisions(market, site)
+    assert (decision["action"], decision["release"], decision["numbers"]) == ("shrink", 1, [bought])
+
+
+async def test_decisions_are_paged(market: Market) -> None:
+    """The newest first, each once."""
+    site = await scaling_pool(market, rules={**RULES, "cool_down_s": 0, "step_cap": 1})
+    for _ in range(3):
+        await crowd(market, site, 6)
+        await minute(market)
+    every = [each["id"] for each in await decisions(market, site)]
+
+    first = await market.read("/autoscale?limit=2")
+    rest = await market.read(f"/autoscale?limit=2&cursor={first['next_cursor']}")
+
+    assert len(every) == 3
+    assert [each["id"] for each in first["decisions"] + rest["decisions"]] == every
+    assert rest["next_cursor"] is None
 
 
 async def test_a_paused_pool_and_one_without_rules_are_left_alone(market: Market) -> None:

@@ -1,5 +1,6 @@
 """Orders of numbers, from the request to numbers that serve, against a vendor that misbehaves."""
 
+import random
 from collections.abc import AsyncIterator
 
 import pytest
@@ -389,3 +390,34 @@ async def test_one_process_at_a_time_buys(market: Market, redis_url: str) -> Non
 
     assert (await market.purchase(made))["state"] == "done"
     assert market.vendor.sales == [ONE]
+
+
+@VENDORS
+@pytest.mark.parametrize("seed", range(2))
+async def test_whatever_fails_no_order_buys_more_than_it_wants(
+    market: Market, vendor_name: str, seed: int
+) -> None:
+    """Faults by chance in every kind of call: what was sold is what was wanted, and serves."""
+    chance = random.Random(seed)  # noqa: S311 -- a simulation, with a seed
+    faults = [Fault.BUSY, Fault.BROKEN, Fault.BROKEN_AFTER, Fault.NONSENSE]
+    vendor = market.vendor
+    site = await market.service.pool()
+    for _ in range(3):
+        stock = fictional(1000)
+        vendor.put(*(number for number in chance.sample(stock, 12) if number not in vendor.sold))
+        vendor.gone = set(chance.sample(sorted(vendor.stock), 3))
+        vendor.pending_looks = chance.randrange(3)
+        for operation in ("search", "order", "look_up"):
+            vendor.faults[operation] = chance.choices(faults, k=chance.randrange(7))
+        before, quantity = len(vendor.sales), chance.randint(1, 6)
+
+        made = await market.order(site.pool_id, vendor=vendor_name, quantity=quantity)
+        ended = await market.until_closed(made, rounds=60)
+
+        sold = vendor.sales[before:]
+        served = {line["number"] for line in ended["lines"] if line["state"] == "attached"}
+        assert len(sold) <= quantity
+        assert served == set(sold)
+        assert ended["state"] == "done" or ended["problem"]
+    assert len(vendor.sales) == len(set(vendor.sales)) > 2
+    assert set(await market.numbers(site.pool_id)) == set(vendor.sales)
