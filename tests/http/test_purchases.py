@@ -421,3 +421,25 @@ async def test_whatever_fails_no_order_buys_more_than_it_wants(
         assert ended["state"] == "done" or ended["problem"]
     assert len(vendor.sales) == len(set(vendor.sales)) > 2
     assert set(await market.numbers(site.pool_id)) == set(vendor.sales)
+
+
+@VENDORS
+async def test_calls_to_a_bought_number_are_sent_where_they_are_answered(
+    market: Market, redis_url: str, vendor_name: str
+) -> None:
+    """The addresses the vendor is given are routes of this service."""
+    market.vendor.put(ONE)
+    more = {"telnyx_connection_id": None}
+    async with trading(redis_url, market.vendor, more=more) as ours:
+        site = await ours.service.pool()
+        await ours.until_closed(await ours.order(site.pool_id, vendor=vendor_name))
+        paths = ours.service.app.api.openapi()["paths"]
+
+    told = (
+        market.vendor.sold[ONE].told if vendor_name == "twilio" else market.vendor.applications[0]
+    )
+    names = {"twilio": ("VoiceUrl", "StatusCallback"), "telnyx": ("voice_url", "status_callback")}
+    for name in names[vendor_name]:
+        address = told[name]
+        assert address.startswith("https://dni.example/telephony/")
+        assert "post" in paths[address.removeprefix("https://dni.example")]
