@@ -176,7 +176,8 @@ async def test_a_vendor_that_is_not_set_up_is_not_there(redis_url: str, path: st
     assert_problem(answer, 404, "telephony-off")
 
 
-@pytest.mark.parametrize("off_s", [-301, 301])
+# The clock goes on meanwhile, so what lies ahead comes nearer.
+@pytest.mark.parametrize("off_s", [-301, 400])
 async def test_a_recorded_telnyx_request_is_refused_later(service: Service, off_s: int) -> None:
     """The signature is right; the clock is not."""
     await service.pool(ONE)

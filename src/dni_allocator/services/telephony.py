@@ -6,8 +6,10 @@ held, a bounded number of it, and written when the store is back.
 """
 
 import asyncio
+import time
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -52,7 +54,7 @@ MOST_HELD: Final = 1_000
 """Calls and reports that wait for the store, under 1 kB each; the oldest are dropped for more."""
 
 REFRESH_S: Final = 15.0
-_RETRY_S: Final = 1.0
+_TURN_S: Final = 1.0
 _TROUBLE: Final = (StoreUnavailable, EditConflict, TimeoutError)
 _OF_OURS: Final = "call"
 """Why a number rests after a call (`services.calls`): no sign of spam."""
@@ -126,15 +128,16 @@ class Telephony:
             raise StoreUnavailable(message) from error
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Keep the table fresh, and write what is held, until `stop` is set."""
+        """Keep the table fresh, and write what is held as soon as may be, until `stop` is set."""
+        due_s = 0.0
         while not stop.is_set():
-            wait_s = REFRESH_S
+            if self._held or time.monotonic() >= due_s:
+                # A store that is away is asked again at the next turn.
+                with suppress(StoreUnavailable):
+                    await self.refresh()
+                    due_s = time.monotonic() + REFRESH_S
             try:
-                await self.refresh()
-            except StoreUnavailable:
-                wait_s = _RETRY_S
-            try:
-                await asyncio.wait_for(stop.wait(), timeout=wait_s)
+                await asyncio.wait_for(stop.wait(), timeout=_TURN_S)
             except TimeoutError:
                 continue
 
