@@ -196,6 +196,17 @@ async def test_a_number_of_no_pool_is_rejected(api: Api) -> None:
     assert await api.calls() == []
 
 
+async def test_a_call_that_is_turned_away_is_over(api: Api) -> None:
+    """It is on record, and does not ring for ever."""
+    await api.service.pool(ONE, routing={"unknown": {"action": "reject"}})
+
+    ((action, body),) = await api.event("call.initiated", direction="incoming")
+    await api.event("call.hangup", client_state=body["client_state"], hangup_cause="call_rejected")
+
+    assert action == "reject"
+    assert [each["status"] for each in await api.calls()] == ["no_answer"]
+
+
 async def test_an_event_twice_commands_once(api: Api) -> None:
     """Replayed within the window, or sent again by Telnyx: one call, one command."""
     await api.service.pool(ONE)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from socket import create_server
 
@@ -30,12 +31,20 @@ def port() -> int:
 @pytest.fixture
 def serve(tmp_path: Path, port: int) -> Iterator["subprocess.Popen[bytes]"]:
     """The program as an operator starts it, with the embedded server."""
+    with started(tmp_path, port) as process:
+        yield process
+
+
+@contextmanager
+def started(tmp_path: Path, port: int, **more: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """The program, with `more` variables."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("DNI_")},
         "DNI_PORT": str(port),
         "DNI_DATA_DIR": str(tmp_path / "data"),
         "DNI_ADMIN_KEY": ADMIN_KEY,
         "DNI_DRAIN_S": str(DRAIN_S),
+        **more,
     }
     command = [sys.executable, "-m", "dni_allocator", "serve"]
     with (tmp_path / "log").open("wb") as log:

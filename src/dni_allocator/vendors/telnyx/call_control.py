@@ -142,15 +142,14 @@ def event_of(body: bytes) -> Event:
 
 
 def reject(event: Event) -> Command:
-    """Do not take the call."""
-    return _command(event.leg, "reject", {"cause": "CALL_REJECTED"})
+    """Do not take the call. The end of the leg is told with our state, so it is noted."""
+    body = {"cause": "CALL_REJECTED", "client_state": _first(event).packed()}
+    return _command(event.leg, "reject", body)
 
 
 def pick_up(event: Event) -> Command:
     """Answer the caller's leg: Telnyx takes no other command before."""
-    ring = event.ring()
-    state = State(number=ring.number, caller=ring.caller, caller_leg=event.leg)
-    return _command(event.leg, "answer", {"client_state": state.packed()})
+    return _command(event.leg, "answer", {"client_state": _first(event).packed()})
 
 
 def say(state: State, text: str, *, then: str, language: str | None) -> Command:
@@ -193,6 +192,12 @@ def transfer(state: State, destination: str, answer: Answer) -> Command:
 def hang_up(state: State) -> Command:
     """End the caller's call."""
     return _command(state.caller_leg, "hangup", {})
+
+
+def _first(event: Event) -> State:
+    """What the caller's leg remembers from its first event on."""
+    ring = event.ring()
+    return State(number=ring.number, caller=ring.caller, caller_leg=event.leg)
 
 
 def _command(leg: str, action: str, body: Mapping[str, object], *, about: str = "") -> Command:
