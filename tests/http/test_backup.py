@@ -169,6 +169,19 @@ async def test_what_is_no_whole_export_is_refused(
         await restore(elsewhere, spoil(lines))
 
 
+async def test_many_numbers_do_not_flood_the_store(service: Service, elsewhere: str) -> None:
+    """Each has a small key of its own; they go out in parts, not all at once."""
+    numbers = [f"+1{area}2{at:06d}" for area in (212, 303, 415) for at in range(3_000)]
+    pool = await service.pool(*numbers)
+
+    done = await restore(elsewhere, await lines_of(service), shards=2)
+
+    assert done.records < 200
+    async with serving(elsewhere, clock=service.clock, more={"shards": 2}) as other:
+        read = await other.admin("GET", f"/pools/{pool.pool_id}")
+    assert read.json()["occupancy"]["free"] == len(numbers)
+
+
 async def test_an_import_wants_an_empty_system(service: Service) -> None:
     """Nothing is merged, and nothing is written over."""
     await service.pool(*NUMBERS)

@@ -9,7 +9,15 @@ import orjson
 
 from dni_allocator import __version__
 from dni_allocator.domain.errors import ConfigurationError
-from dni_allocator.store.copying import Copying, Home, Place, Record, names_somebody, place_of
+from dni_allocator.store.copying import (
+    STRINGS,
+    Copying,
+    Home,
+    Place,
+    Record,
+    names_somebody,
+    place_of,
+)
 from dni_allocator.store.endpoints import Endpoints
 from dni_allocator.store.migrating import SCHEMA_VERSION
 
@@ -128,8 +136,14 @@ class Backup:
         return len(endpoints)
 
     async def _write(self, records: list[Record]) -> None:
-        # Parts of one key may be written in any order: their fields differ.
-        await asyncio.gather(*(self._copying.write(each) for each in records if each.values))
+        # Parts of one key may be written in any order: their fields differ. A record of small keys
+        # is hundreds of commands, so one of them goes at a time.
+        many = [each for each in records if each.kind == STRINGS]
+        await asyncio.gather(
+            *(self._copying.write(each) for each in records if each.values and each not in many)
+        )
+        for each in many:
+            await self._copying.write(each)
 
 
 def _line(told: dict[str, object]) -> bytes:
