@@ -396,3 +396,40 @@ async def test_a_call_to_a_number_of_nobody(
 
     leaks = [each["data"] for each in await events(service, "number.leaked")]
     assert [each["reason"] for each in leaks if isinstance(each, dict)] == reasons
+
+
+async def test_a_held_number_is_shown_as_such(service: Service) -> None:
+    """Operators see why a number is given to nobody, until when, and can end it."""
+    site = await service.pool(ONE, hold_after_call_s=600)
+    await site.view("ann")
+    await recorded(service)
+    path = f"/pools/{site.pool_id}/numbers"
+
+    (leased,) = (await service.admin("GET", path)).json()["numbers"]
+    service.clock.advance(seconds=300)
+    await service.app.sweeper().sweep_once()
+    (held,) = (await service.admin("GET", path)).json()["numbers"]
+    await service.admin("DELETE", f"{path}/{ONE}/quarantine")
+    (free,) = (await service.admin("GET", path)).json()["numbers"]
+
+    assert [each["state"] for each in (leased, held, free)] == ["leased", "held", "free"]
+    assert held["quarantine"] == {
+        "reason": "call", "since": "2027-01-15T08:00:00Z", "until": "2027-01-15T08:10:00Z",
+    }  # fmt: skip
+    assert free["quarantine"] is None
+
+
+async def test_a_late_record_is_attributed_as_of_then(service: Service) -> None:
+    """The number moved on before the record came: the call is still the earlier visitor's."""
+    site = await service.pool(ONE)
+    await site.view("ann")
+    rang = service.clock.iso()
+    service.clock.advance(seconds=300)
+    await site.view("bob")
+
+    call = await recorded(service, started_at=rang)
+
+    assert call["started_at"] == rang
+    attribution = call["attribution"]
+    assert isinstance(attribution, dict)
+    assert (attribution["visitor_id"], attribution["basis"]) == ("ann", "live")

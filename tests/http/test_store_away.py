@@ -34,7 +34,15 @@ async def _everything(service: Service) -> AsyncIterator[httpx.Response]:
     ids = {"key": "pk_any", "visitor_id": "v", "page_id": "p"}
     for path in ("/assign", "/heartbeat", "/close"):
         yield await service.tag(path, ids)
-    for path in ("/pools", f"/attribution/{NUMBER}", "/pools/pool_a/numbers", "/webhooks"):
+    for path in (
+        "/pools",
+        f"/attribution/{NUMBER}",
+        "/pools/pool_a/numbers",
+        "/webhooks",
+        "/calls",
+        "/calls?format=csv",
+        "/calls/call_a_0123456789abcdef",
+    ):
         yield await service.admin("GET", path)
     yield await service.http.get("/tag.js", params={"key": "pk_any"})
 

@@ -145,7 +145,7 @@ def recall(
         return tuple(candidates)
     which = "this number" if same else "another number of the pool"
     recalled = Candidate(
-        holder=memory.holder,
+        holder=memory.holder if own is None else own.holder,
         basis=Basis.CALLER_MEMORY,
         confidence=weight,
         reason=f"This caller dialed {which} {_span(at_ms - memory.at_ms)} before, "
