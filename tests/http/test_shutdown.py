@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 
+from dni_allocator.dashboard.access import COOKIE
 from tests.support.program import answers
 from tests.support.service import ADMIN_KEY, POOL
 from tests.support.waiting import wait_until_async
@@ -67,6 +68,32 @@ async def test_sigterm_fails_no_request(
     assert await wait_until_async(lambda: serve.poll() is not None, what="the end")
     assert serve.returncode == 0, (tmp_path / "log").read_text()
     assert not _server_of(tmp_path / "data"), "the embedded server was left behind"
+
+
+async def test_a_page_that_listens_does_not_hold_the_process(
+    serve: "subprocess.Popen[bytes]", port: int, tmp_path: Path
+) -> None:
+    """Somebody has the dashboard open all day; told to stop, the service lets their page go."""
+    base = f"http://127.0.0.1:{port}"
+    async with httpx.AsyncClient(base_url=base) as http:
+        await wait_until_async(lambda: answers(http, "/readyz", 200), what="ready")
+        signed_in = await http.post(
+            "/dashboard/login",
+            data={"secret": ADMIN_KEY},
+            headers={"Sec-Fetch-Site": "same-origin"},
+        )
+        headers = {"Cookie": f"{COOKIE}={signed_in.cookies[COOKIE]}"}
+        async with http.stream("GET", "/dashboard/live/pools", headers=headers) as page:
+            lines = page.aiter_lines()
+            assert await anext(lines) == "event: part"
+
+            serve.send_signal(signal.SIGTERM)
+            rest = [line async for line in lines]
+
+    assert rest, "the stream was cut, not ended"
+    assert await wait_until_async(lambda: serve.poll() is not None, what="the end")
+    assert serve.returncode == 0, (tmp_path / "log").read_text()
+    assert "Traceback" not in (tmp_path / "log").read_text()
 
 
 def _server_of(data_dir: Path) -> list[str]:

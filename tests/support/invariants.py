@@ -22,6 +22,7 @@ _KNOWN_KEYS = re.compile(
     r"|dni:\{s\d+\}:(?:history-position|history-lock|history:pool_\w+:(?:[mh]:\d+|seen))"
     r"|dni:\{s\d+\}:(?:purchases|releases|decisions)(?::log|:open)?"
     r"|dni:call:[0-9a-f]{32}"
+    r"|dni:session:[0-9a-f]{64}"
     r"|dni:\{s\d+\}:fwd:whe_\w+:(?:lock|retries|dead|parked|health|attempts|failures)"
     rf"|{_POOL}(?:conf|numbers|shelves|leased|holders|drained|stats)"
     rf"|{_POOL.replace('P<pool>', 'P<d>')}(?:places|orders|resting|notes|suggested|upkeep)"
@@ -35,7 +36,7 @@ _KNOWN_KEYS = re.compile(
     rf"|{_POOL.replace('P<pool>', 'P<c>')}v:[A-Za-z0-9_.~-]+"
 )
 _NAMES_A_VISITOR = re.compile(
-    r":pool_\w+:(?:(?:v|past|limit|call|caller|leak):.+|suggested)$|:(?:calls|erasing)$|^dni:call:"
+    r":pool_\w+:(?:(?:v|past|limit|call|caller|leak):.+|suggested)$|:(?:calls|erasing)$|^dni:(?:call|session):"
 )
 """Visitors, their networks, callers, calls, or what pages showed: nothing is kept for ever."""
 

@@ -1,6 +1,6 @@
-"""Takes the picture of the demonstration for the documentation, from the real thing.
+"""Takes the pictures for the documentation, from the real thing.
 
-python -m tests.support.picture      writes docs/images/demo.png
+python -m tests.support.picture      writes docs/images/demo.png and docs/images/dashboard-*.png
 """
 
 import asyncio
@@ -12,9 +12,10 @@ from playwright.async_api import async_playwright
 
 from dni_allocator.store.embedded import EmbeddedServer
 from tests.support.browser import chromium_path
-from tests.support.demonstration import showing
+from tests.support.demonstration import Show, showing
 
-PICTURE: Final = Path(__file__).parents[2] / "docs" / "images" / "demo.png"
+IMAGES: Final = Path(__file__).parents[2] / "docs" / "images"
+PICTURE: Final = IMAGES / "demo.png"
 _GOOGLE: Final = "/demo?utm_source=google&utm_medium=cpc&utm_campaign=summer-tune-up&gclid=EAIaIQob"
 
 
@@ -36,7 +37,32 @@ async def take(picture: Path, *, chromium: Path, redis_url: str, data_dir: Path)
             await page.locator("#pool .yours").wait_for()
             await page.mouse.move(0, 0)
             await page.screenshot(path=picture, full_page=True, animations="disabled")
+            await dashboard(show, picture.parent)
         await browser.close()
+
+
+async def dashboard(show: Show, folder: Path) -> None:
+    """The pages of the dashboard, with what the three visitors left there."""
+    context = await show.browser.new_context(viewport={"width": 1200, "height": 800})
+    page = await context.new_page()
+    await page.goto(f"{show.demo.url}/dashboard")
+    secret = show.admin.headers["Authorization"].removeprefix("Bearer ")
+    await page.get_by_label("Secret key").fill(secret)
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/dashboard")
+    pool = f"pools/{show.demo.stage.pool_id}"
+    # Until the history has noted somebody: it lags some seconds behind.
+    chart = page.locator("svg.spark polyline").first
+    while not await chart.count():
+        await page.wait_for_timeout(1000)
+        await page.reload()
+    pages = {"pools": "", "pool": pool, "settings": f"{pool}/settings", "calls": "calls",
+             "webhooks": "webhooks"}  # fmt: skip
+    for name, path in pages.items():
+        await page.goto(f"{show.demo.url}/dashboard/{path}".rstrip("/"))
+        target = folder / f"dashboard-{name}.png"
+        await page.screenshot(path=target, full_page=name == "pool", animations="disabled")
+    await context.close()
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _MOST_READ = 64 * 1024
 """Larger bodies are lists of numbers: their one field is not worth a second copy of them."""
 
-_CREATED, _REDIRECT = 201, 300
+_CREATED, _SEE_OTHER = 201, 303
 
 
 def audited(app: ASGIApp, audit: AuditLog) -> ASGIApp:
@@ -38,7 +38,8 @@ def audited(app: ASGIApp, audit: AuditLog) -> ASGIApp:
                 return
             if held is not None:
                 opened = scope["state"].get("opened")
-                if held["status"] < _REDIRECT and isinstance(opened, Opened):
+                done = held["status"] // 100 == 2 or held["status"] == _SEE_OTHER  # noqa: PLR2004 -- success; a form ends on another page
+                if done and isinstance(opened, Opened):
                     await _note(audit, opened, scope["method"], held["status"], heard, message)
                 start, held = held, None
                 await send(start)

@@ -23,6 +23,7 @@ from dni_allocator.services.explaining import Explainer
 from dni_allocator.services.health import Health
 from dni_allocator.services.history import History
 from dni_allocator.services.inventory import Inventory
+from dni_allocator.services.live_leases import LiveLeases
 from dni_allocator.services.pools import Pools
 from dni_allocator.services.purchases import Purchases
 from dni_allocator.services.quarantine import Quarantine
@@ -30,6 +31,7 @@ from dni_allocator.services.reconciling import Reconciling
 from dni_allocator.services.releasing import Releasing
 from dni_allocator.services.scaling import Scaling
 from dni_allocator.services.secret_keys import SecretKeys
+from dni_allocator.services.sessions import Sessions
 from dni_allocator.services.shops import Shops
 from dni_allocator.services.site_records import SiteRecords
 from dni_allocator.services.sites import Sites
@@ -59,9 +61,11 @@ class Services:
     health: Health
     history: History
     inventory: Inventory
+    live_leases: LiveLeases
     pools: Pools
     quarantine: Quarantine
     secret_keys: SecretKeys
+    sessions: Sessions
     sites: Sites
     site_records: SiteRecords
     explainer: Explainer

@@ -25,6 +25,7 @@ from dni_allocator.api.routes import (
     health,
     history,
     keys,
+    leases,
     numbers,
     pools,
     purchases,
@@ -38,6 +39,7 @@ from dni_allocator.api.routes import (
     webhooks,
 )
 from dni_allocator.api.vendor_requests import VendorKeys
+from dni_allocator.dashboard.routes import PAGES
 from dni_allocator.domain.errors import BodyTooLarge
 from dni_allocator.metrics import Metrics
 from dni_allocator.settings import Settings
@@ -55,6 +57,7 @@ ROUTES = (
     numbers,
     purchases,
     scaling,
+    leases,
     attribution,
     calls,
     telephony,
@@ -91,7 +94,7 @@ def build_api(
     api.state.metrics = metrics
     api.state.vendor_keys = vendor_keys
     errors.install(api)
-    for room in ROUTES:
+    for room in (*ROUTES, *PAGES):
         api.include_router(room.router)
     describe(api)
     return api

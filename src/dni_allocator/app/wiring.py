@@ -26,9 +26,11 @@ from dni_allocator.services.health import Health
 from dni_allocator.services.history import History
 from dni_allocator.services.inventory import Inventory
 from dni_allocator.services.last_known import LastKnown
+from dni_allocator.services.live_leases import LiveLeases
 from dni_allocator.services.pools import Pools
 from dni_allocator.services.quarantine import Quarantine
 from dni_allocator.services.secret_keys import SecretKeys
+from dni_allocator.services.sessions import Sessions
 from dni_allocator.services.shelving import Shelving
 from dni_allocator.services.site_records import SiteRecords
 from dni_allocator.services.sites import Sites
@@ -40,8 +42,10 @@ from dni_allocator.settings import Settings
 from dni_allocator.store.audit import AuditStore
 from dni_allocator.store.erasing import ErasureStore
 from dni_allocator.store.explaining import Explaining
+from dni_allocator.store.live_leases import LiveLeases as LiveLeaseStore
 from dni_allocator.store.routes import RouteStore
 from dni_allocator.store.secrets import SecretStore
+from dni_allocator.store.sessions import SessionStore
 from dni_allocator.store.shelves import ShelfStore
 from dni_allocator.store.site_records import SiteStore
 from dni_allocator.store.suggestions import SuggestionStore
@@ -102,8 +106,9 @@ def build_services(
         unknown=handling_of(settings.unknown_calls),
         now_ms=lambda: int(clock() or time.time_ns() // 1_000_000),
     )
+    access = Access(SecretStore(stores.pipelined), clock=clock)
     return Services(
-        access=Access(SecretStore(stores.pipelined), clock=clock),
+        access=access,
         allocation=Allocation(
             sites=sites, leases=stores.leases, shelving=shelving, suggestions=suggestions
         ),
@@ -137,9 +142,11 @@ def build_services(
         health=Health(stores.pipelined),
         history=history,
         inventory=Inventory(pools=pools, directory=directory),
+        live_leases=LiveLeases(store=LiveLeaseStore(stores.bulk), pools=pools),
         pools=pool_services,
         quarantine=quarantine,
         secret_keys=SecretKeys(secrets=SecretStore(stores.execute), pools=pools, clock=clock),
+        sessions=Sessions(access=access, store=SessionStore(stores.execute)),
         sites=sites,
         site_records=SiteRecords(
             sites=SiteStore(stores.execute), pools=pools, directory=directory, clock=clock

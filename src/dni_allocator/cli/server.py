@@ -39,10 +39,12 @@ class DrainingServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to drain on the first SIGTERM; end at once on anything else."""
-        if sig != signal.SIGTERM or self._health.draining or self._loop is None:
+        drains = self._health.draining
+        # Also where nobody waits: pages that listen for news must let go of the process.
+        self._health.draining = True
+        if sig != signal.SIGTERM or drains or self._loop is None:
             super().handle_exit(sig, frame)
             return
-        self._health.draining = True
         loop = self._loop
         end = super().handle_exit
         loop.call_soon_threadsafe(loop.call_later, self._drain_s, end, sig, frame)

@@ -123,6 +123,8 @@ async def demonstrating(
         app = App(settings, options)
         await parts.enter_async_context(app.running())
         await parts.enter_async_context(serving(app, listener))
+        # Before the server waits for what is under way: pages that listen for news would stay.
+        parts.callback(setattr, app.health, "draining", True)  # noqa: FBT003 -- as setattr takes it
         client = Client(service_url=url, secret_key=kept.admin_key, sink_url=sink_url)
         parts.push_async_callback(client.close)
         stage = await set_stage(
@@ -189,6 +191,9 @@ def _announce(shown: Demonstration, *, admin_key: str, data_dir: Path) -> None:
 
   Open   {shown.url}/demo
          See a number of your own, press "Call it", see the call attributed and delivered.
+
+  Look   {shown.url}/dashboard
+         Pools, numbers, visitors, calls, deliveries: sign in with the key below.
 
   API    {shown.url}/docs
   Sink   {shown.sink_url}/events

@@ -72,7 +72,11 @@ class Access:
         look-up is by the hash of the whole key: how long it takes tells nothing about a near miss,
         as two keys that differ in one letter have nothing in common there.
         """
-        record = None if not secret else await self._secrets.find(digest(secret))
+        return await self.caller_by(digest(secret) if secret else "")
+
+    async def caller_by(self, key_digest: str) -> Caller:
+        """As `caller`, by the digest of the key; "": none was shown."""
+        record = await self._secrets.find(key_digest) if key_digest else None
         if record is None or (
             record.until_ms is not None and record.until_ms <= instant_ms(self._clock)
         ):

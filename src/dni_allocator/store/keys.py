@@ -248,6 +248,11 @@ def site_key_directory(site_key: str) -> str:
     return f"{PREFIX}:key:{site_key}"
 
 
+def session(token_hash: str) -> str:
+    """STRING with a TTL: digest of the secret key that a session of the dashboard stands for."""
+    return f"{PREFIX}:session:{token_hash}"
+
+
 def provider_call(name_hash: str) -> str:
     """STRING with a TTL: id of the call that a provider knows by another name."""
     return f"{PREFIX}:call:{name_hash}"

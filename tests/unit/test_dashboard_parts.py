@@ -1,0 +1,83 @@
+"""Charts and forms of the dashboard, without a page around them."""
+
+from starlette.datastructures import FormData
+
+from dni_allocator.api.pool_schemas import PoolCreate
+from dni_allocator.dashboard.charts import Series, area, sparkline
+from dni_allocator.dashboard.forms import PoolForm
+
+
+def test_a_line_is_broken_where_nothing_is_known() -> None:
+    """An hour without a service is a hole, not a slope from before to after."""
+    drawn = sparkline([1, 2, None, 3, 4], "leased")
+
+    assert drawn.count("<polyline") == 2
+
+
+def test_a_single_point_is_seen() -> None:
+    """A line of one point has no length: it is drawn twice, and its round ends show."""
+    points = sparkline([5], "leased").partition('points="')[2].partition('"')[0]
+
+    assert len(points.split()) == 2
+
+
+def test_nothing_known_is_an_empty_chart() -> None:
+    """A new pool has a page, too."""
+    drawn = area([Series("leased", "leased", [None, None])], ["00:00", "01:00"], "Occupancy")
+
+    assert "<polyline" not in drawn
+    assert "00:00" in drawn
+
+
+def test_charts_escape_what_they_are_told() -> None:
+    """Labels are texts, never markup."""
+    drawn = area([Series("<b>", "leased", [1])], ["<i>"], '"><script>')
+
+    assert "<script>" not in drawn
+    assert "<b>" not in drawn
+    assert "<i>" not in drawn
+
+
+def test_the_highest_point_stays_within() -> None:
+    """The scale follows the largest value of all lines."""
+    drawn = area(
+        [Series("a", "leased", [1, 50]), Series("b", "peak", [100, 0])], ["0", "1"], "Both"
+    )
+
+    assert ">100<" in drawn
+    ys = [float(p.split(",")[1]) for p in drawn.split('points="')[2].split('"')[0].split()]
+    assert min(ys) >= 0
+
+
+def test_every_setting_of_a_pool_is_in_the_form() -> None:
+    """A setting that is added to the API shows up here by itself."""
+    named = {field.name for _, fields in PoolForm().groups for field in fields}
+
+    assert named == set(PoolCreate.model_fields)
+
+
+def test_an_empty_form_is_a_pool_of_defaults() -> None:
+    """Sent with a name and a destination only, the form means what the shortest JSON means."""
+    empty = FormData(
+        {field.name: field.text for field in PoolForm().fields}
+        | {"name": "Shop", "destinations": "(602) 313-3897"}
+    )
+
+    read = PoolCreate.model_validate(PoolForm.typed(empty).body())
+
+    assert read == PoolCreate.model_validate({"name": "Shop", "destinations": ["(602) 313-3897"]})
+
+
+def test_a_finding_inside_a_list_is_shown_at_its_field() -> None:
+    """`destinations.3` is about the field `destinations`."""
+    form = PoolForm().marked([{"field": "destinations.3", "detail": "no number"}])
+
+    (field,) = [each for each in form.fields if each.error]
+    assert (field.name, field.error) == ("destinations", "no number")
+
+
+def test_a_finding_about_no_field_is_not_lost() -> None:
+    """It stands above the form."""
+    form = PoolForm().marked([{"field": "elsewhere", "detail": "is wrong"}])
+
+    assert form.problem == "elsewhere: is wrong"
