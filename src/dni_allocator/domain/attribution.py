@@ -9,9 +9,8 @@ Confidence is a documented formula, not a feeling (docs/attribution.md):
 | `ended`, not shown to anyone since | 0.90, falling linearly to 0.50 at the end of the window |
 | `ended`, and shown to k others between the lease and the instant | the above / 2^k |
 | `overflow`: k visitors saw the shared number within the window | 1 / (k + 1) |
-| `caller_memory`: the caller dialed this number before, for a visitor who has it no more | \
-0.95 x that call's |
-| the same, but they dialed another number of the pool | 0.50 x that call's |
+| `caller_memory`: the caller dialed this number before | 0.95 of what that call had |
+| `caller_memory`: they dialed another number of the pool | 0.50 of what that call had |
 | `none` | 0 |
 """
 
