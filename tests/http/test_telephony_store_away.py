@@ -1,10 +1,11 @@
 """A vendor is answered while the store is away, and what happened is written afterwards."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from dni_allocator.domain.pool import Pool
 from dni_allocator.services.last_known import LastKnown
 from dni_allocator.store.connection import Connection
 from dni_allocator.store.embedded import EmbeddedServer
@@ -193,6 +194,35 @@ async def test_before_anything_is_remembered_the_vendor_asks_its_fallback(tmp_pa
         answer = await Twilio(service.http, ONE).ring()
 
     assert_problem(answer, 503, "store-unavailable")
+
+
+class CalledMeanwhile(RouteStore):
+    """A store where a call comes in just when the last destinations have been read."""
+
+    table: LastKnown
+    pool: Pool
+
+    async def destinations(self, pool_id: str) -> AsyncIterator[dict[str, str]]:
+        """As ever, and then the call."""
+        async for found in super().destinations(pool_id):
+            yield found
+        self.table.note(ONE, self.pool, SECOND)
+
+
+async def test_a_call_during_the_reading_of_the_table_is_not_forgotten(store: Store) -> None:
+    """What it showed is newer than what was read."""
+    async with serving(store.url, more=SETTINGS) as service, Connection(store.url) as connection:
+        site = await service.pool(ONE, destinations=[SHOP, SECOND])
+        shards = Shards(connection.execute, 4, service.clock)
+        pools, routes = PoolStore(shards), CalledMeanwhile(shards)
+        routes.table = LastKnown(pools=pools, routes=routes)
+        routes.pool = await pools.read(site.pool_id)
+
+        await routes.table.refresh()
+
+        found = routes.table.find(ONE)
+        assert found is not None
+        assert found.destination == SECOND
 
 
 async def test_the_table_is_bounded(store: Store) -> None:

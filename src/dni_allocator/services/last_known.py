@@ -54,6 +54,8 @@ class LastKnown:
         self._routes = routes
         self._most = most
         self._table = _Table(whole=False)
+        self._coming: _Table | None = None
+        """The next one, while it is being read."""
 
     @property
     def whole(self) -> bool:
@@ -69,27 +71,36 @@ class LastKnown:
         return Remembered(pool, self._table.destinations.get(number, default))
 
     def note(self, number: str, pool: Pool, destination: str) -> None:
-        """What a call has just shown."""
-        if not self._table.put(number, pool, most=self._most):
-            return
-        if destination == pool.settings.destinations[0]:
-            self._table.destinations.pop(number, None)
-        else:
-            self._table.destinations[number] = destination
+        """What a call has just shown. It holds until the number is read after it."""
+        for table in (self._table, self._coming):
+            if table is None or not table.put(number, pool, most=self._most):
+                continue
+            if destination == pool.settings.destinations[0]:
+                table.destinations.pop(number, None)
+            else:
+                table.destinations[number] = destination
 
     async def refresh(self) -> None:
         """Read it all anew. A round trip per 1,000 numbers, twice with several destinations."""
-        table = _Table()
+        table = self._coming = _Table()
+        try:
+            await self._read_all(table)
+        finally:
+            self._coming = None
+        if not table.whole and self._table.whole:
+            log.warning("telephony.more_numbers_than_remembered", remembered=self._most)
+        self._table = table
+
+    async def _read_all(self, table: _Table) -> None:
         for shard in self._pools.shards():
             for pool_id in await self._pools.ids(shard):
+                if not table.whole:
+                    return
                 try:
                     pool = await self._pools.read(pool_id)
                 except PoolUnknown:
                     continue
                 await self._read(pool, table)
-        if not table.whole and self._table.whole:
-            log.warning("telephony.more_numbers_than_remembered", remembered=self._most)
-        self._table = table
 
     async def _read(self, pool: Pool, table: _Table) -> None:
         for number in pool.settings.overflow_numbers:

@@ -54,6 +54,9 @@ MOST_HELD: Final = 1_000
 """Calls and reports that wait for the store, under 1 kB each; the oldest are dropped for more."""
 
 REFRESH_S: Final = 15.0
+LEAST_REST: Final = 20
+"""How many times as long as reading the table took the next one waits: a process with thousands of
+pools has other things to do."""
 _TURN_S: Final = 1.0
 _TROUBLE: Final = (StoreUnavailable, EditConflict, TimeoutError)
 _OF_OURS: Final = "call"
@@ -134,8 +137,10 @@ class Telephony:
             if self._held or time.monotonic() >= due_s:
                 # A store that is away is asked again at the next turn.
                 with suppress(StoreUnavailable):
+                    began_s = time.monotonic()
                     await self.refresh()
-                    due_s = time.monotonic() + REFRESH_S
+                    took_s = time.monotonic() - began_s
+                    due_s = time.monotonic() + max(REFRESH_S, took_s * LEAST_REST)
             try:
                 await asyncio.wait_for(stop.wait(), timeout=_TURN_S)
             except TimeoutError:
