@@ -248,6 +248,7 @@ def test_every_documented_key_has_its_place() -> None:
         ("dni:{s1}:brand-new", Home.UNKNOWN, False),
         ("dni:number:+16025550100", Home.GLOBAL, False),
         ("dni:call:abc", Home.GLOBAL, True),
+        ("dni:session:abc", Home.NOWHERE, False),
     ],
 )
 def test_where_keys_belong(key: str, home: Home, *, names: bool) -> None:

@@ -13,7 +13,16 @@ from enum import StrEnum
 from typing import Final
 
 from dni_allocator.domain.errors import StoreUnavailable
-from dni_allocator.store.keys import AUDIT, FORWARDERS, META, MIGRATING, PREFIX, ShardKeys, shard_of
+from dni_allocator.store.keys import (
+    AUDIT,
+    FORWARDERS,
+    META,
+    MIGRATING,
+    PREFIX,
+    ShardKeys,
+    session,
+    shard_of,
+)
 from dni_allocator.store.pools import QUARANTINE
 from dni_allocator.store.replies import count, instant, mapping, scored, text, texts
 from dni_allocator.store.scripts import Execute, Value, load
@@ -94,7 +103,7 @@ def place_of(key: str) -> Place:
             return Place(Home.MEMBERS, name=found["name"])
         known = _MADE_ANEW.fullmatch(found["name"])
         return Place(Home.NOWHERE if known else Home.UNKNOWN, name=found["name"])
-    if key in _OF_ONE_SYSTEM:
+    if key in _OF_ONE_SYSTEM or key.startswith(session("")):
         return Place(Home.NOWHERE, name=key)
     return Place(Home.GLOBAL, name=key.removeprefix(f"{PREFIX}:"))
 

@@ -12,7 +12,7 @@ from dni_allocator.store.shards import Shards
 
 _MUST_EXPIRE: Final = re.compile(
     r"dni:\{s\d+\}:(?:pool_[^:]+:(?:(?:v|past|limit|call|caller|leak):.*|suggested|calls)"
-    r"|calls|erasing)|dni:call:.*|dni:audit"
+    r"|calls|erasing)|dni:(?:call|session):.*|dni:audit"
 )
 """Keys that name a visitor or a caller, or that are said to end."""
 
