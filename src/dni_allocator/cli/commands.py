@@ -193,6 +193,81 @@ def doctor(
     raise typer.Exit(run_doctor(as_json=as_json))
 
 
+@app.command("simulate")
+def simulate_pool(
+    *,
+    pool: Annotated[
+        str | None, typer.Option(help="Take rules, size and traffic of this pool.")
+    ] = None,
+    numbers: Annotated[
+        list[int] | None, typer.Option(min=1, max=100_000, help="A size to try; several may be.")
+    ] = None,
+    selection: Annotated[
+        list[str] | None,
+        typer.Option(help="least_recently_released or random.  [default: both]"),
+    ] = None,
+    per_hour: Annotated[float | None, typer.Option(min=0, max=1e6, help="Visits.")] = None,
+    time_on_site: Annotated[
+        float | None, typer.Option(min=0, max=86_400, help="Mean length of a visit, seconds.")
+    ] = None,
+    lengths: Annotated[
+        str, typer.Option(help="Of visits: exponential, fixed or lognormal.")
+    ] = "exponential",
+    lock: Annotated[
+        int | None, typer.Option(min=0, max=86_400, help="Closed-browser delay, seconds.")
+    ] = None,
+    idle_limit: Annotated[
+        int | None, typer.Option(min=5, max=86_400, help="Lock after a lost beacon, seconds.")
+    ] = None,
+    lost_beacons: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of visits.")
+    ] = None,
+    returning: Annotated[
+        float, typer.Option(min=0, max=0.95, help="Share of visits after which they come again.")
+    ] = 0.0,
+    away: Annotated[
+        float, typer.Option(min=0, help="How long they are away on average, seconds.")
+    ] = 1800.0,
+    calls: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of visits that lead to a call.")
+    ] = 0.05,
+    call_delay: Annotated[
+        float, typer.Option(min=0, help="Mean time from the visit to its call, seconds.")
+    ] = 300.0,
+    office_hours: Annotated[
+        bool, typer.Option("--office-hours", help="Busy by day, quiet by night.")
+    ] = False,
+    bursts: Annotated[float, typer.Option(min=0, max=1000, help="Bursts a day.")] = 0.0,
+    burst_factor: Annotated[
+        float, typer.Option(min=1, max=100, help="How many times as many come in a burst.")
+    ] = 5.0,
+    burst_length: Annotated[float, typer.Option(min=1, help="Seconds.")] = 300.0,
+    arrivals: Annotated[
+        Path | None,
+        typer.Option(help="CSV: when visits began (ISO 8601 or seconds), and their length."),
+    ] = None,
+    hours: Annotated[float, typer.Option(min=0.1, max=10_000, help="Of a run.")] = 24.0,
+    warm_up: Annotated[float, typer.Option(min=0, help="Hours before, not counted.")] = 2.0,
+    runs: Annotated[int, typer.Option(min=5, max=1000, help="With other chance each.")] = 20,
+    seed: Annotated[int, typer.Option(help="The same seed, the same visitors.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Draw it: a file .svg or .png.")] = None,
+) -> None:
+    """Try pools on made-up or recorded visitors: who is turned away, whose call goes astray."""
+    from dni_allocator.cli.simulating import simulate_typed
+
+    simulate_typed(
+        figures={"per_hour": per_hour, "on_site_s": time_on_site, "lost_beacons": lost_beacons,
+                 "returning": returning, "away_s": away, "calling": calls,
+                 "call_delay_s": call_delay, "bursts_per_day": bursts,
+                 "burst_factor": burst_factor, "burst_s": burst_length},
+        lengths=lengths, office_hours=office_hours, numbers=numbers or [],
+        selections=selection or [], delay_s=lock, idle_s=idle_limit, pool_id=pool,
+        arrivals=arrivals, hours=hours, warm_up=warm_up, runs=runs, seed=seed, as_json=as_json,
+        plot=plot,
+    )  # fmt: skip
+
+
 @app.command()
 def version() -> None:
     """Print the version."""

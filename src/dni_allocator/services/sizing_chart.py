@@ -57,7 +57,7 @@ def _plot(axes: "Axes", answer: Answer) -> None:
     axes.plot([n for n, _ in shown], [share for _, share in shown], color=LINE, linewidth=1.8)
     axes.axhline(goal, color=CALM, linewidth=1, linestyle="--")
     axes.annotate(
-        f"goal {_percent(goal)}",
+        f"goal {percent(goal)}",
         (1, goal), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=CALM,
         xytext=(0, 2), textcoords="offset points",
     )  # fmt: skip
@@ -74,7 +74,7 @@ def _plot(axes: "Axes", answer: Answer) -> None:
         left = count > _RIGHT * reach
         axes.plot([count], [height], marker, color=colour, markersize=8, zorder=3)
         axes.annotate(
-            f"{name}: {count}, {_percent(share)}",
+            f"{name}: {count}, {percent(share)}",
             (count, height), xytext=(-14 if left else 14, 12 if left else 15 * number - 4),
             textcoords="offset points", ha="right" if left else "left",
             color=colour, arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6},
@@ -83,7 +83,7 @@ def _plot(axes: "Axes", answer: Answer) -> None:
     axes.set_yscale("log")
     axes.set_ylim(_LOWEST / 1.5, 1.3)
     axes.set_xlim(0, reach)
-    axes.yaxis.set_major_formatter(lambda value, _: _percent(value))
+    axes.yaxis.set_major_formatter(lambda value, _: percent(value))
     axes.grid(visible=True, axis="y", color="#e5e5e5", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.set_xlabel("numbers in the pool")
@@ -96,7 +96,8 @@ def _plot(axes: "Axes", answer: Answer) -> None:
     )  # fmt: skip
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A share as people write it; below a hundredth of a percent only that it is."""
     if share and share < _LOWEST:
         return "< 0.01 %"
     return f"{100 * share:.3g} %"
