@@ -124,6 +124,7 @@ async def test_those_who_got_no_number_are_counted(rig: Rig) -> None:
 
     found = await total(rig, pool)
     assert (found.arrivals, found.turned_away, found.offered) == (1, 2, 3)
+    assert found.busiest_minute == (await total(rig, pool, MINUTE)).busiest_minute == 1
     assert (found.leased_mean, found.leased_peak, found.numbers_mean) == (1, 1, 1)
 
 

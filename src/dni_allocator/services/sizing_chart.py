@@ -75,7 +75,7 @@ def _plot(axes: "Axes", answer: Answer) -> None:
         axes.plot([count], [height], marker, color=colour, markersize=8, zorder=3)
         axes.annotate(
             f"{name}: {count}, {percent(share)}",
-            (count, height), xytext=(-14 if left else 14, 12 if left else 15 * number - 4),
+            (count, height), xytext=(-14 if left else 14, 15 * number + (12 if left else -4)),
             textcoords="offset points", ha="right" if left else "left",
             color=colour, arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6},
         )  # fmt: skip
@@ -83,6 +83,7 @@ def _plot(axes: "Axes", answer: Answer) -> None:
     axes.set_yscale("log")
     axes.set_ylim(_LOWEST / 1.5, 1.3)
     axes.set_xlim(0, reach)
+    axes.locator_params(axis="x", integer=True)
     axes.yaxis.set_major_formatter(lambda value, _: percent(value))
     axes.grid(visible=True, axis="y", color="#e5e5e5", linewidth=0.8)
     axes.set_axisbelow(True)

@@ -5,6 +5,7 @@ of the tag pay nothing for them; what has no event is sampled. Knows nothing of 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from dni_allocator.domain.errors import StoreUnavailable
@@ -138,7 +139,10 @@ class HistoryStore:
             for name, packed in mapping(found).items():
                 at_ms = period * period_ms + int(name) * resolution.ms
                 if start_ms <= at_ms < end_ms:
-                    result[at_ms] = _unpacked(at_ms, packed)
+                    bucket = _unpacked(at_ms, packed)
+                    if resolution is Resolution.MINUTE:
+                        bucket = replace(bucket, busiest_minute=bucket.arrivals)
+                    result[at_ms] = bucket
         return dict(sorted(result.items()))
 
 
