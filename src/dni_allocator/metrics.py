@@ -9,7 +9,7 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -59,6 +59,32 @@ class OutboxGauges:
     oldest_unread_ms: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class ServerGauges:
+    """The server as it tells of itself; of a cluster the worst of all nodes. Clocks: seconds."""
+
+    persists: bool
+    writes_well: bool
+    evicts: bool
+    replicas: int
+    used_bytes: int
+    limit_bytes: int
+    clock_skew_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreGauges:
+    """What lies in the store, when somebody last asked. All processes tell the same.
+
+    `numbers` by (pool, state), `budget_used` by pool: a share of 1.
+    """
+
+    server: ServerGauges
+    numbers: Mapping[tuple[str, str], int]
+    endpoints: Mapping[tuple[str], int]
+    budget_used: Mapping[str, float] = field(default_factory=dict)
+
+
 class Metrics:
     """The counters of one process. Keys are label values, in the order of the comments."""
 
@@ -73,6 +99,14 @@ class Metrics:
         """(webhook endpoint) of each event that was taken."""
         self.telephony: Counter[tuple[str, str]] = Counter()
         """(vendor, what it was told to do) of each answer to one that asked about a call."""
+        self.vendor_requests: Counter[tuple[str, str, str]] = Counter()
+        """(vendor, method, outcome) of each call of a vendor's interface."""
+        self.store_errors: Counter[tuple[str]] = Counter()
+        """(kind) of each failure of the store, as its connection saw it."""
+        self.store: StoreGauges | None = None
+        """As last read; None: not yet, or the store is away."""
+        self.store_up = False
+        self.delivery_durations = Durations()
         self.outbox: OutboxGauges | None = None
         """As this process last measured it; None: not yet."""
         self.swept = 0
@@ -111,6 +145,23 @@ class Metrics:
             ("vendor", "answer"),
             self.telephony,
         )
+        yield _counter(
+            "dni_vendor_requests",
+            "Requests to vendors' interfaces, each try by itself.",
+            ("vendor", "method", "outcome"),
+            self.vendor_requests,
+        )
+        yield _counter("dni_redis_errors", "Failures of the store.", ("kind",), self.store_errors)
+        yield _counter(
+            "dni_pool_exhausted",
+            "Destinations answered while no number of the pool was free.",
+            ("pool",),
+            self._exhausted(),
+        )
+        yield GaugeMetricFamily(
+            "dni_store_up", "Whether the store answered when this was asked.", int(self.store_up)
+        )
+        yield from self._store_families()
         yield from self._outbox_families()
         swept = CounterMetricFamily("dni_leases_swept", "Leases ended by this process' sweeper.")
         swept.add_metric([], self.swept)
@@ -118,9 +169,53 @@ class Metrics:
         yield self.assign_durations.family(
             "dni_assign_duration_seconds", "Time from the parsed request to the answer of /assign."
         )
+        yield self.delivery_durations.family(
+            "dni_webhook_duration_seconds", "Time from a delivery's request to its answer."
+        )
         info = GaugeMetricFamily("dni_build_info", "The running version.", labels=["version"])
         info.add_metric([self._version], 1)
         yield info
+
+    def _exhausted(self) -> Counter[tuple[str]]:
+        found: Counter[tuple[str]] = Counter()
+        for (pool, _, reason), count in self.assigned.items():
+            if reason == "exhausted":
+                found[(pool,)] += count
+        return found
+
+    def _store_families(self) -> Iterator[Metric]:
+        seen = self.store
+        if seen is None:
+            return
+        numbers = GaugeMetricFamily(
+            "dni_pool_numbers", "Numbers of pools, by state.", labels=("pool", "state")
+        )
+        for labels, count in seen.numbers.items():
+            numbers.add_metric(labels, count)
+        yield numbers
+        endpoints = GaugeMetricFamily(
+            "dni_webhook_endpoints", "Webhook endpoints, by state.", labels=("state",)
+        )
+        for state, count in seen.endpoints.items():
+            endpoints.add_metric(state, count)
+        yield endpoints
+        budget = GaugeMetricFamily(
+            "dni_pool_budget_used_ratio", "Share of the month's budget spent.", labels=("pool",)
+        )
+        for pool, share in seen.budget_used.items():
+            budget.add_metric((pool,), share)
+        yield budget
+        server = seen.server
+        for name, documentation, value in (
+            ("persists", "Whether the server keeps a log of writes.", server.persists),
+            ("writes_well", "Whether its last writes to disk went well.", server.writes_well),
+            ("evicts", "Whether it may throw keys away.", server.evicts),
+            ("replicas", "Replicas that follow.", server.replicas),
+            ("used_memory_bytes", "Memory it takes.", server.used_bytes),
+            ("maxmemory_bytes", "Memory it may take; 0: no limit.", server.limit_bytes),
+            ("clock_skew_seconds", "Its clock against this machine's.", server.clock_skew_s),
+        ):
+            yield GaugeMetricFamily(f"dni_redis_{name}", documentation, value)
 
     def _outbox_families(self) -> Iterator[Metric]:
         seen = self.outbox

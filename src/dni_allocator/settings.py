@@ -82,6 +82,11 @@ class Settings(BaseSettings):
         default="",
         description="subnets webhooks may reach though they are not public, comma separated",
     )
+    forward_port: Annotated[int, Field(ge=1, le=65_535)] | None = Field(
+        default=None,
+        description="port on which `dni-allocator forward` answers `/livez`, `/readyz`, `/metrics` "
+        "and `/version`; else it serves no HTTP",
+    )
     outbox_max_mb: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         default=2048,
         description="most memory the outboxes may take together, MB; then the oldest events are "

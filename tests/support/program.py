@@ -36,8 +36,10 @@ def serve(tmp_path: Path, port: int) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 @contextmanager
-def started(tmp_path: Path, port: int, **more: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """The program, with `more` variables."""
+def started(
+    tmp_path: Path, port: int, *, role: str = "serve", **more: str
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """The program, with `more` variables. What it says goes to `tmp_path / "log"`."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("DNI_")},
         "DNI_PORT": str(port),
@@ -46,7 +48,7 @@ def started(tmp_path: Path, port: int, **more: str) -> Iterator["subprocess.Pope
         "DNI_DRAIN_S": str(DRAIN_S),
         **more,
     }
-    command = [sys.executable, "-m", "dni_allocator", "serve"]
+    command = [sys.executable, "-m", "dni_allocator", role]
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from fastapi import FastAPI
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -42,6 +43,7 @@ from dni_allocator.api.vendor_requests import VendorKeys
 from dni_allocator.dashboard.routes import PAGES
 from dni_allocator.domain.errors import BodyTooLarge
 from dni_allocator.metrics import Metrics
+from dni_allocator.services.measuring import Measuring
 from dni_allocator.settings import Settings
 
 LARGEST_ADMIN_BODY = 4 * 1024 * 1024
@@ -79,6 +81,7 @@ def build_api(
     settings: Settings,
     vendor_keys: VendorKeys,
     metrics: Metrics,
+    measuring: Measuring,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
 ) -> FastAPI:
     """Every route but the tag's three calls, which `api.edge` takes before the framework."""
@@ -92,6 +95,8 @@ def build_api(
     api.state.services = services
     api.state.public_url = settings.public_url
     api.state.metrics = metrics
+    api.state.measuring = measuring
+    api.state.scrapers = {}
     api.state.vendor_keys = vendor_keys
     errors.install(api)
     for room in (*ROUTES, *PAGES):
@@ -135,3 +140,22 @@ def closing(send: Send) -> Send:
         await send(message)
 
     return send_closing
+
+
+def only_operations(app: ASGIApp) -> ASGIApp:
+    """Let nothing through but what orchestrators and Prometheus ask for."""
+    let_through = {route.path for route in health.router.routes if isinstance(route, Route)}
+
+    async def operations(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] not in let_through:
+            body = errors.problem_body(
+                code="not-found",
+                title="Not found",
+                status=404,
+                detail="This process serves health and metrics only.",
+            )
+            await Response(body, 404, media_type=errors.PROBLEM_JSON)(scope, receive, send)
+            return
+        await app(scope, receive, send)
+
+    return operations

@@ -1,12 +1,15 @@
-"""What operators run beside the service: the doctor, and copies of all data."""
+"""What operators have beside the service: the doctor, measures, and copies of all data."""
 
 from dni_allocator.app.stores import Stores
+from dni_allocator.metrics import Metrics
 from dni_allocator.services.backup import Backup
 from dni_allocator.services.doctor import Doctor
+from dni_allocator.services.measuring import Measuring
 from dni_allocator.settings import Settings
 from dni_allocator.store.copying import Copying
 from dni_allocator.store.erasing import ErasureStore
 from dni_allocator.store.examining import Examination
+from dni_allocator.store.upkeep import UpkeepStore
 
 
 def build_doctor(stores: Stores, settings: Settings) -> Doctor:
@@ -18,6 +21,17 @@ def build_doctor(stores: Stores, settings: Settings) -> Doctor:
         erasures=ErasureStore(stores.bulk, scan=stores.scan),
         shards=settings.shards,
         cap_bytes=settings.outbox_max_mb * 1024 * 1024,
+    )
+
+
+def build_measuring(stores: Stores, metrics: Metrics) -> Measuring:
+    """What lies in the store, for the metrics of one process."""
+    return Measuring(
+        examination=Examination(stores.bulk, scan=stores.scan),
+        pools=stores.pools,
+        upkeep=UpkeepStore(stores.bulk),
+        endpoints=stores.endpoints(),
+        metrics=metrics,
     )
 
 

@@ -16,8 +16,14 @@ from dni_allocator.api.context import Services
 from dni_allocator.api.edge import Edge
 from dni_allocator.api.request_ids import named
 from dni_allocator.api.vendor_requests import VendorKeys
-from dni_allocator.app.http import behind_proxies, bounded_bodies, build_api, closing
-from dni_allocator.app.maintenance import build_backup, build_doctor
+from dni_allocator.app.http import (
+    behind_proxies,
+    bounded_bodies,
+    build_api,
+    closing,
+    only_operations,
+)
+from dni_allocator.app.maintenance import build_backup, build_doctor, build_measuring
 from dni_allocator.app.stores import Stores
 from dni_allocator.app.wiring import DIALECTS, build_services
 from dni_allocator.domain.errors import ConfigurationError, StoreUnavailable
@@ -37,7 +43,7 @@ from dni_allocator.store.outbox import Presence
 from dni_allocator.store.secrets import SecretStore
 from dni_allocator.store.shards import redis_time
 from dni_allocator.store.shelves import ShelfStore
-from dni_allocator.vendors.rest import Patience
+from dni_allocator.vendors.rest import REQUESTS, Patience
 from dni_allocator.vendors.telnyx.commands import TelnyxCommands
 from dni_allocator.webhooks.forwarder import Forwarder
 from dni_allocator.webhooks.guard import parse_networks
@@ -107,6 +113,8 @@ class App:
             commands=self._commands,
         )
         self.metrics.telephony = self.services.telephony.answers
+        self.metrics.store_errors = self._connection.failures
+        self.metrics.vendor_requests = REQUESTS
         self._vendor_keys = VendorKeys.of(settings)
         self._health = self.services.health
         self.api = build_api(
@@ -114,6 +122,7 @@ class App:
             settings=settings,
             vendor_keys=self._vendor_keys,
             metrics=self.metrics,
+            measuring=build_measuring(self._stores, self.metrics),
             lifespan=self._lifespan,
         )
         self._edge: ASGIApp = Edge(
@@ -137,6 +146,11 @@ class App:
         if self._health.draining and scope["type"] == "http":
             send = closing(send)
         return self._edge(scope, receive, send)
+
+    @property
+    def operations(self) -> ASGIApp:
+        """What a process without pages and callers serves: its health and its metrics."""
+        return only_operations(self.api)
 
     def sweeper(self, *, interval_s: float = 1.0) -> Sweeper:
         """The housekeeper of leases."""
@@ -263,6 +277,7 @@ class App:
 
     def _observe(self, attempt: Attempt) -> None:
         self.metrics.deliveries[attempt.endpoint_id, attempt.verdict.value] += 1
+        self.metrics.delivery_durations.observe(attempt.seconds)
         if attempt.verdict is Verdict.TAKEN:
             self.metrics.delivered[(attempt.endpoint_id,)] += attempt.events
 

@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
+from functools import partial
 
 import typer
 import uvicorn
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 
 from dni_allocator.app import App, Options
 from dni_allocator.cli.corked import CorkedHttpProtocol
+from dni_allocator.cli.part_server import listen, serving
 from dni_allocator.cli.server import DrainingServer
 from dni_allocator.domain.errors import ConfigurationError, DniError, StoreUnavailable
 from dni_allocator.settings import Settings, unknown_variables
@@ -89,7 +91,15 @@ def run_forwarder() -> None:
     with store() as settings:
         app = App(settings, Options(announce=announce_key))
         _check(app)
-        asyncio.run(_until_told(app.forward))
+        asyncio.run(_until_told(partial(_forward, app, settings)))
+
+
+async def _forward(app: App, settings: Settings, stop: asyncio.Event) -> None:
+    async with AsyncExitStack() as parts:
+        if settings.forward_port is not None:
+            listener = listen(settings.host, settings.forward_port)
+            await parts.enter_async_context(serving(app.operations, listener))
+        await app.forward(stop)
 
 
 def run_sink(

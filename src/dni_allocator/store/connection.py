@@ -5,6 +5,7 @@ which raises `StoreUnavailable` for every way a server can be out of reach, and 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
@@ -60,11 +61,13 @@ class Connection:
         self.url = url
         self._admit = admit
         self._client = _client(url, timeout_s=timeout_s, most_connections=most_connections)
+        self.failures: Counter[tuple[str]] = Counter()
+        """How often the server failed us, by kind; for the metrics."""
         self._dialled: AbstractConnection | None = None
         self._multiplexed: Multiplexed | None = None
         self.pipelined: Execute = self.execute
         if isinstance(self._client, Redis):
-            self._multiplexed = Multiplexed(self._dial, timeout_s=timeout_s)
+            self._multiplexed = Multiplexed(self._dial, timeout_s=timeout_s, failures=self.failures)
             self.pipelined = self._multiplexed.execute
 
     async def execute(self, *command: str | bytes | int) -> object:
@@ -78,11 +81,14 @@ class Connection:
         except NoScriptError as error:
             raise NoScript from error
         except _PASSING as error:
+            self.failures[("refused",)] += 1
             message = f"The store refuses the command ({type(error).__name__})."
             raise StoreUnavailable(message) from error
         except ResponseError as error:
+            self.failures[("refused",)] += 1
             raise refusal(str(error)) from error
         except (RedisError, OSError, TimeoutError) as error:
+            self.failures[("unreachable",)] += 1
             message = f"The store does not answer ({type(error).__name__})."
             raise StoreUnavailable(message) from error
 

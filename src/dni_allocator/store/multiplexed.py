@@ -9,7 +9,7 @@ Redis answers in the order of asking, so a reply belongs to the oldest call that
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from typing import Final, cast
 
@@ -17,6 +17,7 @@ import hiredis
 
 from dni_allocator.domain.errors import StoreUnavailable
 from dni_allocator.store.refusals import refusal
+from dni_allocator.store.scripts import NoScript
 
 Dial = Callable[[], Awaitable[asyncio.Transport]]
 """Open a connection, authenticate, and return its transport for another protocol."""
@@ -41,9 +42,13 @@ class Multiplexed:
     tries to reach it and all others are refused at once.
     """
 
-    def __init__(self, dial: Dial, *, timeout_s: float, most_in_flight: int = 2_000) -> None:
+    def __init__(
+        self, dial: Dial, *, timeout_s: float, most_in_flight: int = 2_000,
+        failures: Counter[tuple[str]] | None = None,
+    ) -> None:  # fmt: skip
         self._dial = dial
         self._timeout_s = timeout_s
+        self._failures: Counter[tuple[str]] = Counter() if failures is None else failures
         self.most_in_flight = most_in_flight
         self._pipe: _Pipe | None = None
         self._dialling: asyncio.Task[_Pipe] | None = None
@@ -62,11 +67,13 @@ class Multiplexed:
             if pipe is None or pipe.lost:
                 pipe = await self._connected()
             if len(pipe.waiting) >= self.most_in_flight:
+                self._failures[("busy",)] += 1
                 message = "Too many calls wait for the store already."
                 raise StoreUnavailable(message)
             try:
                 reply = await pipe.send(packed)
             except _ConnectionLost:
+                self._failures[("lost",)] += 1
                 if tries == _TRIES:
                     raise
                 continue
@@ -79,7 +86,10 @@ class Multiplexed:
         if str(reply).startswith("READONLY"):
             # A failover: this server is a replica now. Dialling again finds the primary.
             pipe.end("the server became a replica")
-        return refusal(str(reply))
+        error = refusal(str(reply))
+        if not isinstance(error, NoScript):
+            self._failures[("refused",)] += 1
+        return error
 
     async def _connected(self) -> "_Pipe":
         if self._closed:
@@ -90,6 +100,7 @@ class Multiplexed:
             # Its error is also ours when nobody stays to hear it.
             self._dialling.add_done_callback(lambda task: task.cancelled() or task.exception())
         elif self._away:
+            self._failures[("away",)] += 1
             message = "The store is away."
             raise StoreUnavailable(message)
         # Shielded: the dialling is for all who wait, and must survive one who leaves.
@@ -101,10 +112,12 @@ class Multiplexed:
                 transport = await self._dial()
         except TimeoutError as error:
             self._away = True
+            self._failures[("unreachable",)] += 1
             message = "The store does not take connections in time."
             raise StoreUnavailable(message) from error
         except StoreUnavailable:
             self._away = True
+            self._failures[("unreachable",)] += 1
             raise
         finally:
             self._dialling = None
@@ -114,6 +127,7 @@ class Multiplexed:
 
     def _on_silence(self) -> None:
         self._away = True
+        self._failures[("silent",)] += 1
 
     async def close(self) -> None:
         """End the connection; calls under way fail. Safe to repeat."""

@@ -5,6 +5,7 @@ where the vendor surely did not act on it: no connection, or 429. Everything els
 which the caller resolves by looking, never by asking again. Knows nothing of numbers.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +22,9 @@ LARGEST_ANSWER: Final = 8 * 1024 * 1024
 """Bytes; a page of a thousand numbers has about two megabytes."""
 
 _CONNECT_S: Final = 5.0
+
+REQUESTS: Final[Counter[tuple[str, str, str]]] = Counter()
+"""(vendor, method, outcome) of each try, of the whole process; for the metrics."""
 
 M = TypeVar("M", bound=BaseModel)
 Params = Mapping[str, str | int] | Sequence[tuple[str, str]]
@@ -57,6 +61,14 @@ class Refused(VendorRefused):
         super().__init__(detail)
         self.status = status
         self.body = body
+
+
+_OUTCOMES: Final[Mapping[type[Exception], str]] = {
+    Overloaded: "overloaded",
+    NotReached: "not_reached",
+    InDoubt: "in_doubt",
+    Refused: "refused",
+}
 
 
 class Rest:
@@ -146,8 +158,17 @@ class Rest:
             wait_jitter=self._patience.first_wait_s,
         ):
             with attempt:
-                return await self._once(method, path, params=params, form=form, json=json)
+                try:
+                    body = await self._once(method, path, params=params, form=form, json=json)
+                except (VendorUnavailable, VendorRefused) as error:
+                    self._count(method, _OUTCOMES.get(type(error), "failed"))
+                    raise
+                self._count(method, "ok")
+                return body
         raise InDoubt(f"{self._vendor} was not asked.")  # for mypy: the loop returns or raises
+
+    def _count(self, method: str, outcome: str) -> None:
+        REQUESTS[self._vendor.lower(), method, outcome] += 1
 
     async def _once(
         self,

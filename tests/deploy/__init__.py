@@ -1,0 +1,1 @@
+"""What is in `deploy`: alerts, the dashboard, manifests, the image."""
