@@ -5,6 +5,7 @@ a test chooses call by call. Knows nothing of the real service, so that it can m
 of the real one could ask it to.
 """
 
+import gzip
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -233,7 +234,9 @@ def _handler(standin: Standin) -> type[BaseHTTPRequestHandler]:
                 page = standin.pages[url.path].encode()
                 self._send(200, "text/html; charset=utf-8", page)
             elif (script := standin.script(url.path, key=key)) is not None:
-                self._send(200, "text/javascript", script)
+                # As from the service: its hash is that of what the browser unpacks.
+                packed = {"Content-Encoding": "gzip"}
+                self._send(200, "text/javascript", gzip.compress(script), packed)
             else:
                 self._send(404 if url.path != "/favicon.ico" else 204, "text/plain", b"")
 

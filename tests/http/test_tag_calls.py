@@ -214,6 +214,47 @@ async def test_the_pinned_tag_is_what_the_integration_code_says(service: Service
     assert (settings["key"], settings["destinations"][0][0]) == (site.key, SHOP)
 
 
+@pytest.mark.parametrize(
+    "path", ["/tag.js", f"/tag/{__version__}.js", f"/tag/{__version__}.more.js"]
+)
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [
+        ("gzip, deflate, br, zstd", "gzip"),
+        ("*", "gzip"),
+        ("identity", None),
+        ("gzip;q=0, *", None),
+        ("br", None),
+    ],
+)
+async def test_scripts_are_compressed_for_whoever_takes_it(
+    service: Service, path: str, accepted: str, encoding: str | None
+) -> None:
+    """No proxy is needed for the small tag; what a browser unpacks has the same bytes."""
+    site = await service.pool(NUMBER)
+    query = {"key": site.key} if path == "/tag.js" else {}
+    plain = await service.http.get(path, params=query, headers={"Accept-Encoding": "identity"})
+
+    answer = await service.http.get(path, params=query, headers={"Accept-Encoding": accepted})
+
+    assert answer.headers.get("content-encoding") == encoding
+    assert answer.headers["vary"] == "Accept-Encoding"
+    assert answer.content == plain.content
+    sent = int(answer.headers["content-length"])
+    assert sent < len(plain.content) * 0.52 if encoding else sent == len(plain.content)
+
+
+async def test_client_that_names_no_encoding_gets_the_script_as_it_is(service: Service) -> None:
+    """Small programs leave the header out; they must not be handed what they cannot unpack."""
+    request = service.http.build_request("GET", f"/tag/{__version__}.js")
+    del request.headers["Accept-Encoding"]
+
+    answer = await service.http.send(request)
+
+    assert "content-encoding" not in answer.headers
+    assert answer.text.startswith("/*! dni_allocator tag")
+
+
 async def test_integration_code_is_there_for_every_place_a_site_is_made_in(
     service: Service,
 ) -> None:

@@ -5,6 +5,7 @@ pool's settings come from, nor under which paths and headers the bytes are serve
 """
 
 import base64
+import gzip
 import hashlib
 import json
 from dataclasses import dataclass
@@ -27,12 +28,15 @@ class Bundle:
 
     Attributes:
         body: UTF-8 JavaScript.
+        gzipped: the same compressed, as small as it gets; most browsers are sent this.
         version: the package's version, which is also in the first line of `body`.
         integrity: value of a script element's `integrity` attribute (Subresource Integrity). It
-            holds for `body` only, not for what `render` makes of it.
+            holds for `body` only, not for what `render` makes of it. Browsers check what they
+            have unpacked, so it holds for `gzipped` as well.
     """
 
     body: bytes
+    gzipped: bytes
     version: str
     integrity: str
 
@@ -108,7 +112,12 @@ def load_more() -> Bundle:
 def _read(name: str) -> Bundle:
     body = resources.files(__package__).joinpath(name).read_bytes()
     digest = base64.b64encode(hashlib.sha384(body).digest()).decode("ascii")
-    return Bundle(body=body, version=__version__, integrity=f"sha384-{digest}")
+    return Bundle(
+        body=body,
+        gzipped=gzip.compress(body, 9, mtime=0),
+        version=__version__,
+        integrity=f"sha384-{digest}",
+    )
 
 
 def settings(config: TagConfig, *, pinned: bool = False) -> str:

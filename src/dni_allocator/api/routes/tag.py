@@ -1,6 +1,7 @@
 """The tag as a file, and the snippet that loads it."""
 
 import base64
+import gzip
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,6 +12,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from dni_allocator.api.auth import opens
 from dni_allocator.api.caller import caller_of
 from dni_allocator.api.context import ServicesDep
+from dni_allocator.api.encoding import takes_gzip
 from dni_allocator.api.schemas import AmpNumberOut, AssignBody, IntegrationOut
 from dni_allocator.api.snippets import snippets
 from dni_allocator.domain.lease import Original
@@ -36,6 +38,9 @@ _ANYWHERE = {
     "Cross-Origin-Resource-Policy": "cross-origin",
     "X-Content-Type-Options": "nosniff",
 }
+_LEVEL = 6
+"""Of gzip, for what differs from pool to pool: 80 µs a time, one byte more than the highest."""
+
 _SCRIPT_ANSWER: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/javascript": {"schema": {"type": "string"}}}}
 }
@@ -47,11 +52,9 @@ KeyQuery = Annotated[str, Query(min_length=1, max_length=128, description="Publi
 async def configured_tag(key: KeyQuery, request: Request, services: ServicesDep) -> Response:
     """Serve the tag with the pool's destinations in front of it; cached for five minutes."""
     config = replace(_config(await services.sites.read(key), request), key=key)
-    return Response(
-        render(config),
-        media_type=_JAVASCRIPT,
-        headers={**_ANYWHERE, "Cache-Control": "public, max-age=300"},
-    )
+    body = render(config)
+    packed = gzip.compress(body, _LEVEL, mtime=0) if _may_be_packed(request) else None
+    return _script(body, packed, "public, max-age=300")
 
 
 @router.get(
@@ -60,7 +63,7 @@ async def configured_tag(key: KeyQuery, request: Request, services: ServicesDep)
     response_class=Response,
     responses=_SCRIPT_ANSWER,
 )
-async def pinned_tag(version: str) -> Response:
+async def pinned_tag(version: str, request: Request) -> Response:
     """Serve the tag of exactly this version, byte for byte; never changes.
 
     `<version>.more` is the second file, which the tag loads where it is needed.
@@ -69,11 +72,8 @@ async def pinned_tag(version: str) -> Response:
     if version.removesuffix(".more") != bundle.version:
         # Old versions live on in the caches and in the releases, not in this process.
         raise HTTPException(404, "This service has no such version of the tag.", _ANYWHERE)
-    return Response(
-        bundle.body,
-        media_type=_JAVASCRIPT,
-        headers={**_ANYWHERE, "Cache-Control": "public, max-age=31536000, immutable"},
-    )
+    packed = bundle.gzipped if _may_be_packed(request) else None
+    return _script(bundle.body, packed, "public, max-age=31536000, immutable")
 
 
 @router.get(
@@ -126,6 +126,17 @@ async def amp_number(
         response.headers["Access-Control-Allow-Credentials"] = "true"
     phone = parse_number(number, country=pool.settings.country)
     return AmpNumberOut(phoneNumber=number, formattedPhoneNumber=phone.national)
+
+
+def _may_be_packed(request: Request) -> bool:
+    return takes_gzip(request.headers.getlist("Accept-Encoding"))
+
+
+def _script(body: bytes, packed: bytes | None, caching: str) -> Response:
+    headers = {**_ANYWHERE, "Cache-Control": caching, "Vary": "Accept-Encoding"}
+    if packed is not None:
+        headers["Content-Encoding"] = "gzip"
+    return Response(packed or body, media_type=_JAVASCRIPT, headers=headers)
 
 
 def public_origin(request: Request) -> str:
