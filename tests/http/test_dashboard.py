@@ -243,6 +243,19 @@ async def test_two_people_do_not_overwrite_each_other(service: Service) -> None:
     assert pool["campaign"] == "Spring"
 
 
+async def test_every_number_says_who_holds_it(service: Service) -> None:
+    """Beside its state and its shelf; a free one says nobody."""
+    site = await service.pool("+16025550101", "+16025550102")
+    await site.view("visitor-one")
+    desk = await sign_in(service)
+
+    page = (await desk.get(f"/dashboard/pools/{site.pool_id}")).text
+
+    table = page[page.index('id="numbers"') :]
+    rows = re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)[1:3]
+    assert sorted("visitor-one" in row for row in rows) == [False, True]
+
+
 async def test_a_key_to_read_looks_and_changes_nothing(service: Service) -> None:
     """Pages without their forms; a form sent all the same is refused."""
     site = await service.pool("+16025550101")

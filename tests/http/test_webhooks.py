@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from datetime import datetime
 
 import pytest
 from standardwebhooks import Webhook
@@ -322,4 +323,24 @@ async def test_the_log_shows_attempts_and_how_the_endpoint_stands(
     assert found[0]["response_headers"]["x-request-id"] == "abc"
     assert found[0]["request_headers"]["webhook-signature"] == "(not kept)"
     assert (standing["retrying"], standing["dead_letters"]) == (1, 0)
+    assert standing["unread_since"] is None
     assert standing["last_taken_at"] is not None
+
+
+async def test_what_nobody_delivers_is_seen_waiting(service: Service) -> None:
+    """No forwarder runs: the endpoint's standing says since when its oldest event waits."""
+    endpoint = await made(service, "https://receiver.example/hook")
+    path = f"/webhooks/{endpoint['id']}/deliveries"
+    before = await call(service, "GET", path)
+    started = time.time()
+    site = await service.pool("+16025550101", "+16025550102")
+    await site.view("v1")
+    await site.view("v2")
+
+    after = await call(service, "GET", path)
+
+    assert isinstance(before["standing"], dict)
+    assert isinstance(after["standing"], dict)
+    assert before["standing"]["unread_since"] is None
+    since = datetime.fromisoformat(after["standing"]["unread_since"]).timestamp()
+    assert since == pytest.approx(started, abs=60)

@@ -146,6 +146,9 @@ class StandingOut(BaseModel):
 
     retrying: int
     dead_letters: int
+    unread_since: datetime | None = Field(
+        description="When the oldest event happened that it is not done with; null: none waits."
+    )
     last_taken_at: datetime | None
     failing_since: datetime | None
     last_failed_at: datetime | None

@@ -36,11 +36,15 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How an endpoint stands: events waiting for a retry, dead letters, how it has fared."""
+    """How an endpoint stands: events waiting for a retry, dead letters, how it has fared.
+
+    `unread_since_ms`: when the oldest event happened that it is not done with; None: none waits.
+    """
 
     retrying: int
     dead_letters: int
     health: Health
+    unread_since_ms: int | None = None
 
 
 class Deliveries:
@@ -86,11 +90,19 @@ class Deliveries:
         await self._endpoints.get(endpoint_id)
         retrying = dead = 0
         health = Health()
+        unread: list[int] = []
         for log, outbox in zip(self._logs, self._outboxes, strict=True):
             waits, letters = await log.waiting(endpoint_id)
             retrying, dead = retrying + waits, dead + letters
             health = health.joined(await outbox.health(endpoint_id))
-        return Standing(retrying=retrying, dead_letters=dead, health=health)
+            since = await log.unread_since(endpoint_id)
+            unread += [] if since is None else [since]
+        return Standing(
+            retrying=retrying,
+            dead_letters=dead,
+            health=health,
+            unread_since_ms=min(unread, default=None),
+        )
 
     # --- again ---------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """Who holds a number of a pool right now."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dni_allocator.domain.errors import InvalidRequest
@@ -36,6 +37,11 @@ class LiveLeases:
         )
         last = leases[-1] if len(leases) == limit else None
         return LeasePage(leases, None if last is None else f"{last.deadline_ms}_{last.number[1:]}")
+
+    async def holders(self, pool_id: str, numbers: Mapping[str, int]) -> dict[str, str]:
+        """Who holds numbers that are leased, each given with its deadline in ms."""
+        found = await self._store.of(pool_id, numbers)
+        return {lease.number: lease.visitor_id for lease in found}
 
 
 def id_of(pool_id: str, lease: LiveLease) -> str:

@@ -84,6 +84,20 @@ class EventLog:
             dead if isinstance(dead, int) else 0,
         )
 
+    async def unread_since(self, endpoint_id: str) -> int | None:
+        """When the oldest event happened that the endpoint is not done with, ms; None: none waits.
+
+        Events in a retry do not count: the endpoint has gone on behind them.
+        """
+        position = await self._execute("HGET", self._keys.cursors, endpoint_id)
+        if not isinstance(position, bytes):
+            return None
+        after = position.decode().removeprefix("~")
+        found = await self._execute("XRANGE", self._keys.events, f"({after}", "+", "COUNT", 1)
+        if not isinstance(found, list) or not found:
+            return None
+        return int(bytes(found[0][0]).partition(b"-")[0])
+
     async def attempts(
         self, endpoint_id: str, *, failed_only: bool = False, limit: int = 100
     ) -> list[LoggedAttempt]:

@@ -1,5 +1,6 @@
 """The living leases of a pool, for people to look at. Reads only."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,7 +62,15 @@ class LiveLeases:
         del wanted[limit:]
         if not wanted:
             return []
-        packed = await self._shards.execute("HMGET", at.holders, *(name for name, _ in wanted))
+        return await self._held(pool_id, wanted)
+
+    async def of(self, pool_id: str, numbers: Mapping[str, int]) -> list[LiveLease]:
+        """The leases of numbers that are leased, each with its deadline in ms. One round trip."""
+        return await self._held(pool_id, list(numbers.items())) if numbers else []
+
+    async def _held(self, pool_id: str, wanted: Sequence[tuple[str, int]]) -> list[LiveLease]:
+        key = self._shards.pool(pool_id).holders
+        packed = await self._shards.execute("HMGET", key, *(name for name, _ in wanted))
         holders = packed if isinstance(packed, list) else []
         leases = []
         for (name, score), holder in zip(wanted, holders, strict=True):

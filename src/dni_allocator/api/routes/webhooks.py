@@ -118,6 +118,7 @@ async def list_deliveries(
         standing=StandingOut(
             retrying=standing.retrying,
             dead_letters=standing.dead_letters,
+            unread_since=_moment(standing.unread_since_ms),
             last_taken_at=_moment(health.taken_at),
             failing_since=_moment(health.failing_since),
             last_failed_at=_moment(health.failed_at),

@@ -54,6 +54,11 @@ async def pool_page(
         integration_code(pool_id, request, services),
         services.suggestions.of(pool),
     )
+    leased = {
+        each.number: int(each.locked_until.timestamp() * 1000)
+        for each in numbers.numbers
+        if each.locked_until is not None
+    }
     return render(
         request,
         "pool.html",
@@ -67,6 +72,7 @@ async def pool_page(
         days_arrivals=arrivals_chart(hours),
         leases=await _leases(person, pool_id),
         numbers=numbers.numbers,
+        holders=await services.live_leases.holders(pool_id, leased),
         next_cursor=numbers.next_cursor,
         code=code,
         suggestions=suggestions,
