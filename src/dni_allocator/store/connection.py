@@ -22,6 +22,7 @@ from redis.exceptions import (
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
+    RedisClusterException,
     RedisError,
     ResponseError,
     TryAgainError,
@@ -37,6 +38,17 @@ _PASSING = (
     TryAgainError,
 )  # fmt: skip
 """What redis-py makes of the errors that `refusals` knows by their first word, which it drops."""
+
+_AWAY = (RedisError, RedisClusterException, OSError, TimeoutError)
+"""Out of reach. A cluster none of whose nodes answers, or with a slot that is nobody's, is no
+`RedisError` to redis-py."""
+
+_OF_ALL = frozenset({"INFO", "CONFIG"})
+"""Commands without a key that ask what each primary of a cluster says."""
+
+_MOST_OF_A_NODE = 1_000
+"""Connections to one node of a cluster. redis-py has no pool there in which a call waits its turn:
+beyond this it fails at once."""
 
 
 class Connection:
@@ -74,9 +86,13 @@ class Connection:
         """Send one command and return its reply, strings as bytes.
 
         A command whose reply was lost is sent once more on a new connection, so it may run
-        twice: send only what is safe to repeat. Raises `StoreUnavailable`, `NoScript`.
+        twice: send only what is safe to repeat. INFO and CONFIG are asked of every primary of a
+        cluster, answered by the name of each. Raises `StoreUnavailable`, `NoScript`.
         """
         try:
+            if command[0] in _OF_ALL and isinstance(self._client, RedisCluster):
+                primaries = (await self._client.initialize()).get_primaries()
+                return await self._client.execute_command(*command, target_nodes=primaries)
             return await self._client.execute_command(*command)
         except NoScriptError as error:
             raise NoScript from error
@@ -87,7 +103,7 @@ class Connection:
         except ResponseError as error:
             self.failures[("refused",)] += 1
             raise refusal(str(error)) from error
-        except (RedisError, OSError, TimeoutError) as error:
+        except _AWAY as error:
             self.failures[("unreachable",)] += 1
             message = f"The store does not answer ({type(error).__name__})."
             raise StoreUnavailable(message) from error
@@ -100,7 +116,7 @@ class Connection:
         try:
             async for name in self._client.scan_iter(match=pattern, count=2_000):
                 yield name.decode()
-        except (RedisError, OSError, TimeoutError) as error:
+        except _AWAY as error:
             message = f"The store does not answer ({type(error).__name__})."
             raise StoreUnavailable(message) from error
 
@@ -128,7 +144,7 @@ class Connection:
             # Without annotations in redis-py.
             connection = self._client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
             await connection.connect()
-        except (RedisError, OSError, TimeoutError) as error:
+        except _AWAY as error:
             message = f"The store cannot be reached ({type(error).__name__})."
             raise StoreUnavailable(message) from error
         self._dialled = connection
@@ -159,7 +175,8 @@ def _client(url: str, *, timeout_s: float, most_connections: int) -> Redis | Red
             plain,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
-            max_connections=most_connections,
+            max_connections=_MOST_OF_A_NODE,
+            retry=retry,
         )
     if parts.scheme == "redis+sentinel":
         return _sentinel_client(url, timeout_s=timeout_s, retry=retry)

@@ -47,11 +47,18 @@ class Examination:
         return {"server": _plain(reply)}
 
     async def setting(self, name: str) -> str | None:
-        """One setting of the server; None where it may not be asked for."""
+        """One setting of the server; None where it may not be asked for.
+
+        Of a cluster, that of its primaries; None where they differ, which `doctor` cannot judge.
+        """
         try:
-            return mapping(await self._shards.execute("CONFIG", "GET", name)).get(name)
+            reply = await self._shards.execute("CONFIG", "GET", name)
         except DniError:
             return None
+        if isinstance(reply, dict) and all(isinstance(each, dict) for each in reply.values()):
+            told = {mapping(each).get(name) for each in reply.values()}
+            return told.pop() if len(told) == 1 else None
+        return mapping(reply).get(name)
 
     async def now_ms(self) -> int:
         """The server's clock."""
