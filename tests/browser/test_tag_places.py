@@ -38,6 +38,18 @@ PLACES = {
         '<input id="place" placeholder="e.g. 602-555-0100">',
         '<input id="place" placeholder="e.g. 602-555-0123">',
     ),
+    "placeholder of several lines": (
+        '<textarea id="place" placeholder="602-555-0100">602-555-0100</textarea>',
+        '<textarea id="place" placeholder="602-555-0123">602-555-0100</textarea>',
+    ),
+    "note behind it": (
+        '<p id="place">602-555-0100<sup>2</sup></p>',
+        '<p id="place">602-555-0123<sup>2</sup></p>',
+    ),
+    "label before it": (
+        '<p id="place"><label>Line 2</label>602-555-0100</p>',
+        '<p id="place"><label>Line 2</label>602-555-0123</p>',
+    ),
     "split": (
         '<p id="place">(<b>602</b>) <i>555<u>-01</u></i>00</p>',
         '<p id="place">(<b>602</b>) <i>555<u>-01</u></i>23</p>',
@@ -213,6 +225,50 @@ async def test_number_is_found_without_walking_the_page(each_visit: Visit) -> No
 
     assert await page.evaluate('document.querySelectorAll("*").length') > 5000
     assert 0 < await page.evaluate("steps") < 40
+
+
+async def test_page_that_grows_while_it_is_scrolled_is_swapped_as_it_grows(
+    each_visit: Visit,
+) -> None:
+    """Infinite scroll: what comes in is right in its first frame; nothing is asked again."""
+    growing = """<div id="feed"></div><div id="end"></div><script>
+        window.painted = new Set();
+        let card = 0;
+        const observer = new IntersectionObserver(entries => {
+            if (!entries[0].isIntersecting || card >= 200) return;
+            const cards = Array.from({length: 20}, () => `<article style="height: 90px">
+                <h2>Card ${++card}</h2><a href="tel:6025550100">602.555.0100</a></article>`);
+            feed.insertAdjacentHTML("beforeend", cards.join(""));
+            const added = Array.from(feed.children).slice(-20);
+            requestAnimationFrame(() => setTimeout(() => added.forEach(each => {
+                const link = each.querySelector("a");
+                painted.add(link.textContent + " " + link.getAttribute("href"));
+            })));
+            // Scrolled back into sight within a frame it would seem never to have left.
+            observer.unobserve(end);
+            observer.observe(end);
+        }, {rootMargin: "200px"});
+        observer.observe(end);
+        const scroll = () => {
+            scrollTo(0, document.documentElement.scrollHeight);
+            if (card < 200) requestAnimationFrame(scroll);
+        };
+    </script>"""
+    page = await each_visit.open(READY + growing)
+    await each_visit.shows("602-555-0123")
+    await page.evaluate("painted.clear(); scroll()")
+    await page.wait_for_function("card >= 200")
+    # Two frames after the last ones came in they have been painted.
+    await page.evaluate(
+        """new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() =>
+            setTimeout(done))))"""
+    )
+
+    assert await page.evaluate("document.querySelectorAll('article').length") == 200
+    assert await page.evaluate("Array.from(painted)") == ["602.555.0123 tel:+16025550123"]
+    assert "0100" not in await each_visit.text("#feed")
+    assert len(each_visit.standin.heard("/assign")) == 1
+    assert await each_visit.errors() == []
 
 
 async def test_attribute_of_the_body_is_no_reason_to_look_at_the_page(each_visit: Visit) -> None:

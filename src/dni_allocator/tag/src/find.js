@@ -65,7 +65,6 @@ export function learn(destination, written) {
     Object.keys(known)
       .map((form) => [...form.slice(-5)].join(BETWEEN + "*"))
       .join("|"),
-    "g",
   );
 }
 

@@ -22,7 +22,7 @@ import { isLeased, plainRow } from "./row.js";
 
 /** Never touched, with everything inside. */
 let skip =
-  'script:not([type$="ld+json"]),style,noscript,template,textarea,[data-dni-noswap],' +
+  'script:not([type$="ld+json"]),style,noscript,template,[data-dni-noswap],' +
   '[contenteditable]:not([contenteditable=false i])';
 
 /** Read aloud, shown or dialled in place of the text, so they must not contradict it. */
@@ -31,7 +31,11 @@ const ATTRIBUTE = /^(href|title|alt|placeholder|aria-label|data-.*)$/;
 /** Who has one of them; no selector knows `data-…`. */
 const LABELLED = '[href^=tel i],[href^=sms i],[title],[alt],[placeholder],[aria-label]';
 
-/** A number may begin before one of these and end after it; `#`: texts and comments. */
+/**
+ * A number may begin before one of these and end after it; `#`: texts and comments. Not `sup`,
+ * `sub` and `label`: the mark of a footnote behind a number, and what stands before one in a form,
+ * would count as digits of it.
+ */
 const INLINE = /^(#[tc].*|[abiqsu]|em|strong|span|small|mark|bd[io]|wbr)$/i;
 
 /** Before the value of a `telephone` in JSON-LD. */
@@ -145,15 +149,17 @@ const look = guard((/** @type {any} */ node) => {
   settleRun();
 });
 
-/** @param {Node} node */
+/** @param {any} node */
 function visit(node) {
   for (const child of node.childNodes)
-    if (child.nodeType === 3) isOpen(child.parentNode) && run.push(/** @type {Text} */ (child));
+    if (child.nodeType === 3)
+      // What a visitor has written is theirs; around it there are attributes of the page.
+      node.localName !== "textarea" && isOpen(node) && run.push(/** @type {Text} */ (child));
     else if (isInline(child)) visit(child);
     else {
       settleRun();
       // The browser says at once whether a way leads to a number; few do.
-      if (child.textContent.search(ends) + 1) {
+      if (ends.test(child.textContent)) {
         visit(child);
         settleRun();
       }
@@ -185,7 +191,7 @@ const label = guard((/** @type {any} */ element) => {
     if (
       ATTRIBUTE.test(name) &&
       // Links are escaped.
-      (name === "href" || element.getAttribute(name).search(ends) + 1)
+      (name === "href" || ends.test(element.getAttribute(name)))
     )
       settle([element.getAttributeNode(name)]);
 });
