@@ -200,16 +200,33 @@ def standin() -> Iterator[Standin]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def gallery(browser: Browser, user_agent: str) -> AsyncIterator[Page]:
-    """A page whose visitor has numbers already; tables of snippets are held into it, one by one."""
+async def galleries(
+    browser: Browser, user_agent: str, firefox: Browser
+) -> AsyncIterator[dict[str, Page]]:
+    """By browser: a page whose visitor has numbers already."""
     with running() as standin:
-        page = await browser.new_page(user_agent=user_agent)
-        visit = Visit(page.context, standin)
-        visit.page = page
-        await visit.open('<p id="number">(602) 555-0100 020 7946 0001</p><main></main>')
-        await visit.shows("(602) 555-0123 020 7946 0789")
-        yield page
-        await page.close()
+        pages = {
+            "chromium": await browser.new_page(user_agent=user_agent),
+            "firefox": await firefox.new_page(),
+        }
+        for page in pages.values():
+            visit = Visit(page.context, standin)
+            visit.page = page
+            await visit.open('<p id="number">(602) 555-0100 020 7946 0001</p><main></main>')
+            await visit.shows("(602) 555-0123 020 7946 0789")
+        yield pages
+        for page in pages.values():
+            await page.close()
+
+
+@pytest.fixture(params=["chromium", "firefox"])
+def gallery(request: pytest.FixtureRequest, galleries: dict[str, Page]) -> Page:
+    """Such a page in either browser; tables of snippets are held into it, one by one.
+
+    The pages are of the session, this is not: tests run in random order, and a page would be opened
+    again with each turn from one browser to the other.
+    """
+    return galleries[request.param]
 
 
 @pytest.fixture

@@ -15,6 +15,13 @@ from tests.browser.standin import (
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
+
+@pytest.fixture
+def visit(each_visit: Visit) -> Visit:
+    """All of this module holds in either browser."""
+    return each_visit
+
+
 NUMBER = '<p><a id="number" href="tel:(602) 555-0100">(602) 555-0100</a></p>'
 
 

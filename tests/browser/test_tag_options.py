@@ -11,6 +11,13 @@ from tests.browser.standin import PHOENIX, POOL, TAG_KEY, Reply, always, assigne
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
+
+@pytest.fixture
+def visit(each_visit: Visit) -> Visit:
+    """All of this module holds in either browser."""
+    return each_visit
+
+
 NUMBER = '<p id="number">602-555-0100</p>'
 HIDING = (
     "<style>@keyframes dni{to{visibility:visible}}"
@@ -130,42 +137,42 @@ async def test_heartbeat_sets_the_pace_of_the_next(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("act", ["sees the number", "presses a key"])
-async def test_lazy_tag_asks_when_the_visitor_cares(each_visit: Visit, act: str) -> None:
+async def test_lazy_tag_asks_when_the_visitor_cares(visit: Visit, act: str) -> None:
     """`data-lazy` takes no number for a glance at the top of a page."""
-    snippet = each_visit.standin.snippet(options="data-lazy data-more")
+    snippet = visit.standin.snippet(options="data-lazy data-more")
     above = '<div style="height: 9000px">long</div>'
-    page = await each_visit.open(above + NUMBER, snippet=snippet)
+    page = await visit.open(above + NUMBER, snippet=snippet)
     await page.wait_for_function("window.dni && dni.more")
     await page.evaluate("new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
-    assert each_visit.standin.calls == []
+    assert visit.standin.calls == []
 
     if act == "presses a key":
         await page.keyboard.press("a")
     else:
         await page.evaluate('document.querySelector("#number").scrollIntoView()')
 
-    await each_visit.shows("602-555-0123")
+    await visit.shows("602-555-0123")
 
 
 @pytest.mark.parametrize(
     ("mode", "stored"),
     [("none", [[], []]), ("session", [[], ["dni", "dni:pk_test"]])],
 )
-async def test_consent_says_what_is_kept(each_visit: Visit, mode: str, stored: object) -> None:
+async def test_consent_says_what_is_kept(visit: Visit, mode: str, stored: object) -> None:
     """`none`: a number and nothing else; `session`: until the tab closes; then `full` asks anew."""
-    snippet = each_visit.standin.snippet(options=f'data-consent="{mode}"')
-    page = await each_visit.open(NUMBER, path="/?gclid=G1", snippet=snippet)
-    await each_visit.shows("602-555-0123")
+    snippet = visit.standin.snippet(options=f'data-consent="{mode}"')
+    page = await visit.open(NUMBER, path="/?gclid=G1", snippet=snippet)
+    await visit.shows("602-555-0123")
     assert await page.evaluate(STORED) == stored
 
     await page.evaluate('dni("consent", "full")')
-    await each_visit.heard("/assign", times=2)
-    await each_visit.heard("/close", times=1)
+    await visit.heard("/assign", times=2)
+    await visit.heard("/close", times=1)
     assert (await page.evaluate(STORED))[0][0] == "dni"
     await page.evaluate('dni("consent", "none")')
-    await each_visit.heard("/assign", times=3)
+    await visit.heard("/assign", times=3)
 
-    first, full, none = each_visit.standin.heard("/assign")
+    first, full, none = visit.standin.heard("/assign")
     assert [call.body["consent"] for call in (first, full, none)] == [mode, "full", "none"]
     assert full.fields["gclid"] == "G1"
     assert none.fields == {}
@@ -173,15 +180,15 @@ async def test_consent_says_what_is_kept(each_visit: Visit, mode: str, stored: o
     assert await page.evaluate(STORED) == [[], []]
 
 
-async def test_global_privacy_control_is_no_consent(each_visit: Visit) -> None:
+async def test_global_privacy_control_is_no_consent(visit: Visit) -> None:
     """A browser that says no has said no, unless the page was told otherwise."""
-    await each_visit.context.add_init_script(
+    await visit.context.add_init_script(
         'Object.defineProperty(navigator, "globalPrivacyControl", {get: () => true})'
     )
-    page = await each_visit.open(NUMBER, path="/?gclid=G1")
-    await each_visit.shows("602-555-0123")
+    page = await visit.open(NUMBER, path="/?gclid=G1")
+    await visit.shows("602-555-0123")
 
-    (call,) = each_visit.standin.heard("/assign")
+    (call,) = visit.standin.heard("/assign")
     assert (call.body["consent"], call.fields) == ("none", {})
     assert await page.evaluate(STORED) == [[], []]
 
@@ -194,9 +201,9 @@ DICTIONARY = (
 )
 
 
-async def test_dictionary_collects_and_forms_are_filled(each_visit: Visit) -> None:
+async def test_dictionary_collects_and_forms_are_filled(visit: Visit) -> None:
     """Parameter, cookie, variable and data layer; first or last touch; hidden inputs."""
-    each_visit.standin.tag_fields = DICTIONARY
+    visit.standin.tag_fields = DICTIONARY
     page_data = (
         "<script>app = {plan: 'pro'}; dataLayer = [{cart: {value: 1}}, {cart: {value: 7}}];"
         "document.cookie = 'shop_id=s9'; document.cookie = '_ga=GA1.1.11.22';"
@@ -204,63 +211,63 @@ async def test_dictionary_collects_and_forms_are_filled(each_visit: Visit) -> No
     )
     inputs = '<input type="hidden" data-dni-field="offer"><p id="x"></p>'
     body = page_data + inputs + NUMBER
-    await each_visit.open(body, path="/?of=A&fbclid=F1")
-    await each_visit.shows("602-555-0123")
-    await each_visit.page.wait_for_function("document.querySelector('input').value === 'A'")
-    page = await each_visit.open(body, path="/?of=B")
-    await each_visit.shows("602-555-0123")
+    await visit.open(body, path="/?of=A&fbclid=F1")
+    await visit.shows("602-555-0123")
+    await visit.page.wait_for_function("document.querySelector('input').value === 'A'")
+    page = await visit.open(body, path="/?of=B")
+    await visit.shows("602-555-0123")
     await page.wait_for_function("document.querySelector('input').value === 'A'")
 
-    fields = each_visit.standin.heard("/assign")[-1].fields
+    fields = visit.standin.heard("/assign")[-1].fields
     wanted = {"offer": "A", "shop": "s9", "plan": "pro", "cart": "7", "fbclid": "F1"}
     assert wanted.items() <= fields.items()
     assert (fields["_ga"], fields["_fbp"]) == ("11.22", "fb.1.2.3")
 
 
-async def test_test_switch_shows_a_number_that_is_nobodys(each_visit: Visit) -> None:
+async def test_test_switch_shows_a_number_that_is_nobodys(visit: Visit) -> None:
     """`?dni_test` proves the swap without a lease; an address cannot choose the number."""
-    page = await each_visit.open(NUMBER, path="/?dni_test=+16025550199")
-    await each_visit.shows("602-999-9999")
+    page = await visit.open(NUMBER, path="/?dni_test=+16025550199")
+    await visit.shows("602-999-9999")
 
     await page.evaluate('dni("test", "+16025550177")')
 
-    await each_visit.shows("602-555-0177")
+    await visit.shows("602-555-0177")
 
 
-async def test_debug_mode_tells_the_console(each_visit: Visit) -> None:
+async def test_debug_mode_tells_the_console(visit: Visit) -> None:
     """`?dni_debug` says what was found, asked and answered."""
-    page = await each_visit.context.new_page()
-    each_visit.page = page
+    page = await visit.context.new_page()
+    visit.page = page
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
 
-    await each_visit.open(NUMBER, path="/?dni_debug")
-    await each_visit.shows("602-555-0123")
+    await visit.open(NUMBER, path="/?dni_debug")
+    await visit.shows("602-555-0123")
     await page.wait_for_function("window.dni.more")
     await page.evaluate("0")
 
     assert any("[dni] settings" in line for line in said)
 
 
-async def test_hidden_element_is_shown_with_its_number(each_visit: Visit) -> None:
+async def test_hidden_element_is_shown_with_its_number(visit: Visit) -> None:
     """The hiding is CSS with a deadline of its own, so that it ends without us, too."""
     hidden = '<p id="number" data-dni-hide>602-555-0100</p>'
     seen = 'getComputedStyle(document.querySelector("#number")).visibility'
-    page = await each_visit.open(HIDING + hidden)
-    await each_visit.shows("602-555-0123")
+    page = await visit.open(HIDING + hidden)
+    await visit.shows("602-555-0123")
     assert await page.evaluate(seen) == "visible"
 
-    await each_visit.open(HIDING + hidden, snippet="", path="/without")
+    await visit.open(HIDING + hidden, snippet="", path="/without")
 
-    await each_visit.page.wait_for_function(f'{seen} === "visible"')
+    await visit.page.wait_for_function(f'{seen} === "visible"')
 
 
-async def test_returning_page_view_never_paints_the_destination(each_visit: Visit) -> None:
+async def test_returning_page_view_never_paints_the_destination(visit: Visit) -> None:
     """A tag that runs before the number is parsed swaps in the frame that shows it first."""
-    await each_visit.open(NUMBER)
-    await each_visit.shows("602-555-0123")
-    each_visit.standin.answers["/assign"] = always(None)
-    await each_visit.context.add_init_script(
+    await visit.open(NUMBER)
+    await visit.shows("602-555-0123")
+    visit.standin.answers["/assign"] = always(None)
+    await visit.context.add_init_script(
         """window.frames = new Set();
         const look = () => {
             const place = document.querySelector("#number");
@@ -269,10 +276,10 @@ async def test_returning_page_view_never_paints_the_destination(each_visit: Visi
         };
         look();"""
     )
-    blocking = each_visit.standin.snippet().replace("async ", "")
+    blocking = visit.standin.snippet().replace("async ", "")
 
-    page = await each_visit.open(NUMBER, snippet=blocking, path="/again")
-    await each_visit.shows("602-555-0123")
+    page = await visit.open(NUMBER, snippet=blocking, path="/again")
+    await visit.shows("602-555-0123")
 
     await page.wait_for_function("frames.size")
 
@@ -284,12 +291,12 @@ async def test_returning_page_view_never_paints_the_destination(each_visit: Visi
     [("/", "", False), ("/", "data-more", True), ("/?dni_debug", "", True), ("/?adni_", "", False)],
 )
 async def test_second_file_is_loaded_where_it_is_needed(
-    each_visit: Visit, path: str, options: str, is_loaded: object
+    visit: Visit, path: str, options: str, is_loaded: object
 ) -> None:
     """One more request for those who asked for it; for all others there is none."""
-    snippet = each_visit.standin.snippet(options=options)
-    page = await each_visit.open(NUMBER, path=path, snippet=snippet)
-    await each_visit.shows("602-555-0123")
+    snippet = visit.standin.snippet(options=options)
+    page = await visit.open(NUMBER, path=path, snippet=snippet)
+    await visit.shows("602-555-0123")
 
     if is_loaded:
         await page.wait_for_function("window.dni.more")
