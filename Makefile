@@ -29,7 +29,7 @@ test: $(VENV)/.ready-dev parts ## Run all tests, in a real browser too
 
 chaos: $(VENV)/.ready-dev parts ## Kill, hang, restart for some minutes: nothing may be lost
 	$(BIN)/python -m pytest --numprocesses=1 -m "chaos or long" tests/webhooks \
-		tests/http/test_buying_killed.py tests/http/test_autoscale_week.py $(ARGS)
+		tests/cluster tests/http/test_buying_killed.py tests/http/test_autoscale_week.py $(ARGS)
 
 check: check-format check-lint check-types check-imports check-openapi check-tag ## Lint, types, imports, generated files
 

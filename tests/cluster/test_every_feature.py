@@ -9,7 +9,9 @@ from dataclasses import replace
 
 import pytest
 import redis
+from redis.asyncio import RedisCluster
 
+from dni_allocator.domain.errors import StoreUnavailable
 from dni_allocator.store.connection import Connection
 from dni_allocator.store.examining import Examination
 from dni_allocator.store.keys import ShardKeys, shard_of
@@ -327,3 +329,24 @@ async def test_a_cluster_that_is_away_is_a_503() -> None:
 
     assert answer.status_code == 503
     assert answer.json()["code"] == "store-unavailable"
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_connection_closed_in_the_middle_of_a_call(
+    times: int, cluster_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What redis-py does to others when one call meets a change of the cluster: once is mended."""
+    answered, left = RedisCluster.execute_command, [RuntimeError("closed")] * times
+
+    async def closing(client: RedisCluster, *command: str) -> object:
+        if left:
+            raise left.pop()
+        return await answered(client, *command)
+
+    monkeypatch.setattr(RedisCluster, "execute_command", closing)
+    async with Connection(cluster_url) as connection:
+        if times == 1:
+            assert await connection.execute("SET", "dni:x", "1")
+        else:
+            with pytest.raises(StoreUnavailable):
+                await connection.execute("SET", "dni:x", "1")

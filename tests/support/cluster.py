@@ -145,14 +145,15 @@ def role(node: Node) -> str:
 
 
 def _content(node: Node) -> bool:
-    told = str(node.ask("CLUSTER", "INFO"))
-    if "cluster_state:ok" not in told:
+    if "cluster_state:ok" not in str(node.ask("CLUSTER", "INFO")):
         return False
-    reply = node.ask("ROLE")
+    return role(node) == "master" or _in_step(node)
+
+
+def _in_step(replica: Node) -> bool:
+    reply = replica.ask("ROLE")
     assert isinstance(reply, (list, tuple))
-    if reply[0] == "slave":
-        return str(reply[3]) == "connected"
-    return True
+    return reply[0] == "slave" and str(reply[3]) == "connected"
 
 
 def _port_of(slot: int, reply: object) -> int:
@@ -226,6 +227,81 @@ def _replicates(node: Node, primary_id: str) -> bool:
     except ResponseError:
         return False  # They have not met yet.
     return True
+
+
+@dataclass(slots=True)
+class Watched:
+    """A primary with two replicas, and three Sentinels that watch them."""
+
+    servers: list[Node]
+    sentinels: list[Node]
+
+    @property
+    def primary(self) -> Node:
+        """The one that began as primary."""
+        return self.servers[0]
+
+    @property
+    def url(self) -> str:
+        """As DNI_REDIS_URL takes it."""
+        hosts = ",".join(f"{LOOPBACK}:{node.port}" for node in self.sentinels)
+        return f"redis+sentinel://{hosts}/dni"
+
+
+@contextmanager
+def watched(room: Path, *, down_after_ms: int = 2_000, durable: bool = False) -> Iterator[Watched]:
+    """Three servers and three Sentinels that know each other."""
+    ports = free_ports(6)
+    servers = [
+        Node(
+            port,
+            room / f"server{at}",
+            {
+                "port": str(port), "bind": LOOPBACK, "save": '""', "appendonly": _yes(durable),
+                "repl-diskless-sync-delay": "0",
+                **({"replicaof": f"{LOOPBACK} {ports[0]}"} if at else {}),
+            },
+        )
+        for at, port in enumerate(ports[:3])
+    ]  # fmt: skip
+    sentinels = [
+        Node(
+            port,
+            room / f"sentinel{at}",
+            {
+                "port": str(port), "bind": LOOPBACK,
+                "sentinel monitor": f"dni {LOOPBACK} {ports[0]} 2",
+                "sentinel down-after-milliseconds": f"dni {down_after_ms}",
+                "sentinel failover-timeout": "dni 10000",
+            },
+            sentinel=True,
+        )
+        for at, port in enumerate(ports[3:])
+    ]  # fmt: skip
+    both = Watched(servers, sentinels)
+    try:
+        for node in servers:
+            node.start()
+        wait_until(lambda: all(_in_step(node) for node in servers[1:]), what="replicas in step")
+        for node in sentinels:
+            node.start()
+        wait_until(lambda: all(_knows_all(node) for node in sentinels), what="Sentinels that met")
+        yield both
+    finally:
+        for node in (*sentinels, *servers):
+            node.kill()
+
+
+def _knows_all(sentinel: Node) -> bool:
+    replicas = sentinel.ask("SENTINEL", "REPLICAS", "dni")
+    others = sentinel.ask("SENTINEL", "SENTINELS", "dni")
+    assert isinstance(replicas, list)
+    assert isinstance(others, list)
+    return len(replicas) == len(others) == 2
+
+
+def _yes(wanted: bool) -> str:  # noqa: FBT001 -- what it is
+    return "yes" if wanted else "no"
 
 
 @pytest.fixture(scope="session")

@@ -46,6 +46,10 @@ _AWAY = (RedisError, RedisClusterException, OSError, TimeoutError)
 _OF_ALL = frozenset({"INFO", "CONFIG"})
 """Commands without a key that ask what each primary of a cluster says."""
 
+_CLOSED_MEANWHILE = (AttributeError, RuntimeError)
+"""What comes of a call whose connection redis-py closed under it, because another call met a change
+of the cluster. It was not answered, and whatever is sent here may be sent again."""
+
 _MOST_OF_A_NODE = 1_000
 """Connections to one node of a cluster. redis-py has no pool there in which a call waits its turn:
 beyond this it fails at once."""
@@ -90,10 +94,10 @@ class Connection:
         cluster, answered by the name of each. Raises `StoreUnavailable`, `NoScript`.
         """
         try:
-            if command[0] in _OF_ALL and isinstance(self._client, RedisCluster):
-                primaries = (await self._client.initialize()).get_primaries()
-                return await self._client.execute_command(*command, target_nodes=primaries)
-            return await self._client.execute_command(*command)
+            if isinstance(self._client, RedisCluster):
+                return await _ask_cluster(self._client, command)
+            # Without annotations in redis-py.
+            return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
         except NoScriptError as error:
             raise NoScript from error
         except _PASSING as error:
@@ -164,6 +168,20 @@ class Connection:
         await self.close()
 
 
+async def _ask_cluster(client: RedisCluster, command: tuple[str | bytes | int, ...]) -> object:
+    if command[0] in _OF_ALL:
+        primaries = (await client.initialize()).get_primaries()
+        return await client.execute_command(*command, target_nodes=primaries)
+    try:
+        return await client.execute_command(*command)
+    except _CLOSED_MEANWHILE:
+        try:
+            return await client.execute_command(*command)
+        except _CLOSED_MEANWHILE as error:
+            message = "The connection was closed while the cluster changed."
+            raise StoreUnavailable(message) from error
+
+
 def _client(url: str, *, timeout_s: float, most_connections: int) -> Redis | RedisCluster:
     # redis-py 8 would retry ten times over seconds by default; a page cannot wait for that. One
     # retry at once covers a connection that died while idle.
@@ -177,6 +195,8 @@ def _client(url: str, *, timeout_s: float, most_connections: int) -> Redis | Red
             socket_connect_timeout=timeout_s,
             max_connections=_MOST_OF_A_NODE,
             retry=retry,
+            # A slot that moved is noted; by default, each fifth closes every connection instead.
+            reinitialize_steps=0,
         )
     if parts.scheme == "redis+sentinel":
         return _sentinel_client(url, timeout_s=timeout_s, retry=retry)
