@@ -75,7 +75,7 @@ async def test_a_page_that_listens_does_not_hold_the_process(
 ) -> None:
     """Somebody has the dashboard open all day; told to stop, the service lets their page go."""
     base = f"http://127.0.0.1:{port}"
-    async with httpx.AsyncClient(base_url=base) as http:
+    async with httpx.AsyncClient(base_url=base, timeout=30) as http:
         await wait_until_async(lambda: answers(http, "/readyz", 200), what="ready")
         signed_in = await http.post(
             "/dashboard/login",

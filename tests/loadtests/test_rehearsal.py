@@ -41,8 +41,8 @@ def test_a_pool_that_is_too_small_misses_its_objective(tmp_path: Path) -> None:
     ended = rehearse("--length", "4", "--numbers", "2", "--report", str(report))
 
     assert ended.returncode == 1, ended.stdout + ended.stderr
-    (line,) = [line for line in ended.stdout.splitlines() if line.endswith("  missed")]
-    assert line.startswith("people without a number of their own")
+    missed = [line for line in ended.stdout.splitlines() if line.endswith("  missed")]
+    assert any(line.startswith("people without a number of their own") for line in missed)
     assert "people<td>original<td>exhausted" in report.read_text("utf-8")
 
 
