@@ -16,7 +16,7 @@ LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3
 	pyproject.toml --group build --extra postgresql --extra otel
 
 .PHONY: help run test check check-format check-lint check-types check-imports check-openapi \
-	check-tag openapi format parts bench bench-tag load chaos lock clean
+	check-tag check-security openapi format parts bench bench-tag load chaos lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -31,7 +31,7 @@ chaos: $(VENV)/.ready-dev parts ## Kill, hang, restart for some minutes: nothing
 	$(BIN)/python -m pytest --numprocesses=1 -m "chaos or long" tests/webhooks \
 		tests/cluster tests/http/test_buying_killed.py tests/http/test_autoscale_week.py $(ARGS)
 
-check: check-format check-lint check-types check-imports check-openapi check-tag ## Lint, types, imports, generated files
+check: check-format check-lint check-types check-imports check-openapi check-tag check-security ## Lint, types, imports, generated files, security
 
 check-format: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .
@@ -50,6 +50,11 @@ check-openapi: $(VENV)/.ready-dev
 
 check-tag: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.support.tagbuild --check
+
+# bandit's minor findings are ruff's (S), each allowed in its place with the reason.
+check-security: $(VENV)/.ready-dev
+	$(BIN)/bandit --quiet --recursive --severity-level medium src loadtests scripts
+	$(BIN)/python scripts/audit
 
 openapi: $(VENV)/.ready-dev ## Write openapi.yaml anew
 	$(BIN)/dni-allocator openapi

@@ -135,7 +135,7 @@ def _wait_until_served(process: subprocess.Popen[bytes], port: int, *, path: str
             raise RuntimeError(f"{process.args!r} ended with code {process.returncode}")
         try:
             url = f"http://127.0.0.1:{port}{path}"
-            with urllib.request.urlopen(url, timeout=5):
+            with urllib.request.urlopen(url, timeout=5):  # nosec B310 -- our own server
                 return
         except urllib.error.HTTPError as error:
             if error.code < 500:  # noqa: PLR2004 -- it answers, if only "not this method"

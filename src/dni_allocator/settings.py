@@ -78,6 +78,11 @@ class Settings(BaseSettings):
         default=3.0,
         description="after SIGTERM: how long to serve on while load balancers look away, seconds",
     )
+    request_timeout_s: Annotated[float, Field(gt=0, le=600)] = Field(
+        default=30.0,
+        description="how long a client may take to send a request's head, and then its body, "
+        "seconds; then it is cut",
+    )
     webhook_allow: str = Field(
         default="",
         description="subnets webhooks may reach though they are not public, comma separated",

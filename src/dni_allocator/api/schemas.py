@@ -5,6 +5,7 @@ operators do not (a typing error must not be silently ignored).
 """
 
 from datetime import datetime
+from math import isfinite
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -22,9 +23,9 @@ def _as_text(value: object) -> object:
     """Numbers and booleans of a data layer become their JSON text; all else must be text."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (int, float)):
+    if isinstance(value, int) or (isinstance(value, float) and isfinite(value)):
         return str(value)
-    return value
+    return value  # NaN and Infinity too: pydantic's parser takes them, JSON has none
 
 
 # The constraint first: behind a validator of our own, pydantic would check it in Python, too.

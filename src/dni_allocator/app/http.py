@@ -12,6 +12,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from dni_allocator import __version__
 from dni_allocator.api import errors
+from dni_allocator.api.caller import declared_length
 from dni_allocator.api.context import Services
 from dni_allocator.api.openapi import describe
 from dni_allocator.api.routes import (
@@ -112,8 +113,7 @@ def bounded_bodies(app: ASGIApp) -> ASGIApp:
     """
 
     async def bounded(scope: Scope, receive: Receive, send: Send) -> None:
-        declared = dict(scope.get("headers", ())).get(b"content-length", b"")
-        if declared.isdigit() and int(declared) > LARGEST_ADMIN_BODY:
+        if declared_length(dict(scope.get("headers", ()))) > LARGEST_ADMIN_BODY:
             error = BodyTooLarge(f"The body is over {LARGEST_ADMIN_BODY} bytes.")
             status, body, _ = errors.problem_of(error)
             await Response(body, status, media_type=errors.PROBLEM_JSON)(scope, receive, send)

@@ -82,7 +82,12 @@ def server(settings: Settings, app: App) -> DrainingServer:
         server_header=False,
         timeout_graceful_shutdown=REQUESTS_FINISH_WITHIN_S,
     )
-    return DrainingServer(config, health=app.health, drain_s=settings.drain_s)
+    return DrainingServer(
+        config,
+        health=app.health,
+        drain_s=settings.drain_s,
+        request_timeout_s=settings.request_timeout_s,
+    )
 
 
 def run_forwarder() -> None:

@@ -9,7 +9,10 @@ from types import FrameType
 import typer
 import uvicorn
 
+from dni_allocator.cli.dawdlers import Dawdlers
 from dni_allocator.services.health import Health
+
+_TICKS_A_SECOND = 10
 
 
 class DrainingServer(uvicorn.Server):
@@ -20,8 +23,11 @@ class DrainingServer(uvicorn.Server):
     no kept connection is cut between two requests. Ctrl-C, or a second SIGTERM, does not wait.
     """
 
-    def __init__(self, config: uvicorn.Config, *, health: Health, drain_s: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, health: Health, drain_s: float, request_timeout_s: float
+    ) -> None:
         super().__init__(config)
+        self._dawdlers = Dawdlers(longest_s=request_timeout_s)
         self._health = health
         self._drain_s = drain_s
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -36,6 +42,12 @@ class DrainingServer(uvicorn.Server):
                 shown = f"[{host}]" if ":" in host else host
                 typer.echo(f"  Listening on http://{shown}:{port}")
         sys.stdout.flush()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Once a second cut who takes too long to send a request; uvicorn has no limit for it."""
+        if counter % _TICKS_A_SECOND == 0:
+            self._dawdlers.cut(self.server_state.connections, asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to drain on the first SIGTERM; end at once on anything else."""

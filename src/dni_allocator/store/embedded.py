@@ -327,7 +327,7 @@ def _new_socket_path(room: Path) -> Path:
     """Choose a socket path that fits the kernel's limit, and record it for those who attach."""
     path = room / "valkey.sock"
     if len(os.fsencode(path)) > SOCKET_PATH_LIMIT:
-        for parent in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 -- mkdtemp makes it private
+        for parent in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 -- mkdtemp makes it private # nosec B108
             path = Path(tempfile.mkdtemp(prefix="dni-", dir=parent)) / "valkey.sock"
             if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT:
                 break
