@@ -16,7 +16,7 @@ LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3
 	pyproject.toml --group build --extra postgresql --extra otel
 
 .PHONY: help run test check check-format check-lint check-types check-imports check-openapi \
-	check-tag check-security openapi format parts bench bench-tag load chaos lock clean
+	check-tag check-security openapi format parts bench bench-tag load chaos fuzz lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -30,6 +30,10 @@ test: $(VENV)/.ready-dev parts ## Run all tests, in a real browser too
 chaos: $(VENV)/.ready-dev parts ## Kill, hang, restart for some minutes: nothing may be lost
 	$(BIN)/python -m pytest --numprocesses=1 -m "chaos or long" tests/webhooks \
 		tests/cluster tests/http/test_buying_killed.py tests/http/test_autoscale_week.py $(ARGS)
+
+fuzz: $(VENV)/.ready-dev ## Send what nobody means: twenty thousand examples of each kind, at random
+	DNI_FUZZ_EXAMPLES=$(or $(EXAMPLES),20000) $(BIN)/python -m pytest --numprocesses=$(WORKERS) \
+		--timeout=7200 -m "long or not long" tests/fuzz $(ARGS)
 
 check: check-format check-lint check-types check-imports check-openapi check-tag check-security ## Lint, types, imports, generated files, security
 

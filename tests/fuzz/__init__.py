@@ -1,0 +1,1 @@
+"""Whatever may be sent or typed, in bulk and at random."""
