@@ -16,7 +16,8 @@ from tests.support.service import ADMIN_KEY
 DRAIN_S = 1
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port nobody listens on."""
     with create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
@@ -25,7 +26,7 @@ def _free_port() -> int:
 @pytest.fixture
 def port() -> int:
     """A port nobody listens on."""
-    return _free_port()
+    return free_port()
 
 
 @pytest.fixture
