@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from dni_allocator.api.backend_schemas import AttributionRowBody, BulkRowBody
+from dni_allocator.api.examples import add_examples
 from dni_allocator.api.pool_schemas import AttachBody
 from dni_allocator.api.schemas import AssignBody, AssignOut, HeartbeatOut, PageBody, ProblemOut
 from dni_allocator.domain.catalogue import KINDS, Kind
@@ -20,6 +21,7 @@ Dynamic number insertion, self-hosted. Tag-facing calls take a publishable key (
 body of any content type (`text/plain` needs no preflight); backend calls take a secret key as
 `Authorization: Bearer sk_…`. Errors are problem documents (RFC 9457) with a stable `code`.
 """
+_CONTACT = {"name": "The operator of this service"}
 _MODELS: list[type[BaseModel]] = [
     AssignBody, AssignOut, PageBody, HeartbeatOut, ProblemOut, AttachBody, BulkRowBody,
     AttributionRowBody,
@@ -37,6 +39,12 @@ _TAGS = [
     {"name": "keys", "description": "Secret keys: scopes, pools, rotation."},
     {"name": "events", "description": "Events for those who fetch them."},
     {"name": "visitors", "description": "Erase them."},
+    {"name": "sizing", "description": "How many numbers a pool needs."},
+    {"name": "telephony", "description": "What telephony vendors call, signed by them."},
+    {
+        "name": "traffic sources",
+        "description": "Where visits come from, and where their calls are reported.",
+    },
     {"name": "operations", "description": "For orchestrators."},
 ]
 
@@ -67,13 +75,30 @@ def _completed(schema: dict[str, Any]) -> dict[str, Any]:
     schema["info"]["summary"] = _SUMMARY
     schema["info"]["description"] = _DESCRIPTION
     schema["info"]["license"] = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+    schema["info"]["contact"] = _CONTACT
+    # Relative: wherever this description was fetched from.
+    schema["servers"] = [{"url": "/", "description": "This service."}]
     schema["tags"] = _TAGS
     schema["paths"] = {**_tag_facing(), **schema["paths"]}
     schema["webhooks"] = {kind.type: _delivery(kind) for kind in KINDS.values()}
     for operations in schema["paths"].values():
         for operation in operations.values():
             _add_problems(operation)
+    add_examples(schema["paths"])
+    _close_tuples(components)
     return schema
+
+
+def _close_tuples(schema: object) -> None:
+    """Say `items` of arrays that pydantic describes by position alone; readers of 3.0 need it."""
+    if isinstance(schema, dict):
+        if "prefixItems" in schema:
+            schema.setdefault("items", {})
+        for each in schema.values():
+            _close_tuples(each)
+    elif isinstance(schema, list):
+        for each in schema:
+            _close_tuples(each)
 
 
 def _add_problems(operation: dict[str, Any]) -> None:
