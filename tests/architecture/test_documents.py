@@ -89,6 +89,15 @@ def test_readme_shows_the_pictures_and_the_two_commands() -> None:
     assert readme.index("make run") < readme.index("make test") < 900
 
 
+def test_every_page_is_in_the_index() -> None:
+    """A page nobody is led to is not read."""
+    listed = {target for target, _ in LINK.findall(read("docs/README.md"))}
+
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert len(pages) > 20
+    assert pages - listed == set()
+
+
 def test_the_settings_table_is_the_settings() -> None:
     """Every variable with its default, in the order of the code, and none that does not exist."""
     rows = re.findall(r"^\| `(DNI_\w+)` \| (\S+) \| \S", read("docs/operations.md"), re.MULTILINE)
