@@ -20,8 +20,9 @@ from dni_allocator.domain import robots
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     # The parser of the standard library: nothing public tells how an expression is built.
-    from re import _constants as sre  # type: ignore[attr-defined]
-    from re import _parser as sre_parser  # type: ignore[attr-defined]
+    # By name: not every version of mypy knows of these modules.
+    sre: Any = importlib.import_module("re._constants")
+    sre_parser: Any = importlib.import_module("re._parser")
 
 REPEATS: Final = {sre.MAX_REPEAT, sre.MIN_REPEAT}
 UNLIMITED_FROM: Final = 64

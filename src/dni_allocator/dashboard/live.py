@@ -22,15 +22,17 @@ async def changes(
     Ends when the process is about to stop: the browser comes back by itself, to another one. Ends
     too when what is drawn is gone. A store that is away is waited for.
     """
-    shown, silent = "", 0
+    # Not "": a list without pools is drawn as nothing, and is news at first all the same.
+    shown: str | None = None
+    silent = 0
     while not person.services.health.draining:
         try:
-            drawn = await draw()
+            drawn: str | None = await draw()
         except StoreUnavailable:
             drawn = shown
         except DniError:
             return
-        if drawn != shown:
+        if drawn is not None and drawn != shown:
             yield ServerSentEvent(raw_data=drawn, event="part", retry=2000)
             shown, silent = drawn, 0
         elif silent >= _LONGEST_SILENCE:
