@@ -45,8 +45,8 @@ local first_row   = 13
 --@include lib/owned
 --@include lib/pages
 
-local now = clock(given_now)
-local reply = {"OK", tostring(now)}
+local now, now_text = clock(given_now)
+local reply = {"OK", now_text}
 if #ARGV < first_row then
   return reply
 end
@@ -143,13 +143,32 @@ local refusal  = browser ~= "" and string.match(browser, "^[^\t]*") or ""       
 local entitled = browser ~= "" and string.match(browser, "\t([^\t]*)\t") or ""  -- "1": the reserve is for such
 local address  = browser ~= "" and string.match(browser, "[^\t]*$") or ""       -- network, for the limits, or empty
 
---@include lib/ending
+--@include lib/states
+--@include lib/past
 --@include lib/picking
---@include lib/pressure
 --@include lib/limits
 
-for _, each in ipairs(over) do
-  end_lease(each[1], each[2], nil, window)
+-- Deadline of the pool's lease that ends first, as seen before this page leased anything.
+local earliest = tonumber(redis.call("ZRANGE", leased, 0, 0, "WITHSCORES")[2])
+local some_expired = earliest and earliest <= now
+-- End up to `expired` leases that are over, and up to `silent` ones that give way. Most new leases
+-- find a free number and end nothing: without rules these are nil, and nothing they need is made.
+local make_room, is_reserved
+if #over > 0 or some_expired or policy ~= "" then
+--@include lib/ending
+--@include lib/pressure
+  for _, each in ipairs(over) do
+    end_lease(each[1], each[2], nil, window)
+  end
+  function make_room(expired, silent)
+    if some_expired then
+      reclaim(now, expired, window)
+    end
+    if give_way then
+      give_way(now, silent, window)
+    end
+  end
+  is_reserved = only_reserved_left
 end
 
 -- The visitor's earlier number, if nobody held it since and it is free: off its shelf.
@@ -173,9 +192,6 @@ local function take_back(number, destination)
   return number, released_at
 end
 
--- Deadline of the pool's lease that ends first, as seen before this page leased anything.
-local earliest
-
 -- A lease for one destination that cannot be renewed: the number this visitor had, or a free one.
 -- Returns why, the number and when it was released; without a number, why not, nil and how long
 -- to wait, ms.
@@ -189,20 +205,14 @@ local function find(destination, previous)
   if wait > 0 then
     return "rate_limited", nil, wait
   end
-  if not looked then
+  if make_room and not looked then
     looked = true
-    earliest = tonumber(redis.call("ZRANGE", leased, 0, 0, "WITHSCORES")[2])
-    if earliest and earliest <= now then
-      -- With shelves, an expired lease may hide a better number than the free ones.
-      reclaim(now, matching and 64 or 2 * rows + 2, window)
-    end
-    if give_way then
-      give_way(now, 2 * rows + 2, window)
-    end
+    -- With shelves, an expired lease may hide a better number than the free ones.
+    make_room(matching and 64 or 2 * rows + 2, 2 * rows + 2)
   end
-  if only_reserved_left and entitled ~= "1" and only_reserved_left() then
-    reclaim(now, 64, window)
-    if only_reserved_left() then
+  if is_reserved and entitled ~= "1" and is_reserved() then
+    make_room(64, 0)
+    if is_reserved() then
       return "reserved"
     end
   end
@@ -218,12 +228,9 @@ local function find(destination, previous)
   end
   local order = matching and order_of[destination] or "any"
   number, released_at = pick(order)
-  if not number then
+  if not number and make_room then
     -- Expired leases of other shelves may have hidden one of these: look again, further.
-    reclaim(now, 64, window)
-    if give_way then
-      give_way(now, 64, window)
-    end
+    make_room(64, 64)
     number, released_at = pick(order)
   end
   if not number then
@@ -259,7 +266,8 @@ for at = next_row, #ARGV, 2 do
       end
       local fence = tostring(redis.call("HINCRBY", conf, "fence", 1))
       local deadline = lock_until(now, now, span)
-      redis.call("HSET", holders, number, pack_holder(visitor_id, destination, now, fence, known))
+      local holder = pack_holder(visitor_id, destination, now_text, fence, known)
+      redis.call("HSET", holders, number, holder)
       redis.call("ZADD", leased, deadline, number)
       if not earliest or earliest > deadline then
         redis.call("ZADD", due, "LT", deadline, pool_id) -- else it is due by then already

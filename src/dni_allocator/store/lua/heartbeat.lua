@@ -22,7 +22,7 @@ local policy     = ARGV[8]              -- further rules of the pool (lib/policy
 --@include lib/owned
 --@include lib/pages
 
-local now = clock(given_now)
+local now, now_text = clock(given_now)
 local record = redis.call("HMGET", visitor, "l", "x")
 -- With several leases the answer is the soonest deadline: until then all is well.
 local soonest
@@ -44,4 +44,4 @@ if provisional > 0 then
   redis.call("HSET", visitor, "h", "1") -- a tag that beats: its leases are not on trial any more
 end
 open_page(page_id, now, record[2])
-return {"OK", tostring(now), tostring(soonest)}
+return {"OK", now_text, tostring(soonest)}
