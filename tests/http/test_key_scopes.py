@@ -7,6 +7,7 @@ against another pool.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from inspect import isasyncgenfunction, iscoroutinefunction
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from fastapi.routing import APIRoute
 
 from dni_allocator.api.auth import Opens
 from dni_allocator.app.http import ROUTES
+from dni_allocator.dashboard.routes import PAGES
 from dni_allocator.services.access import Scope
 from tests.support.rig import fictional
 from tests.support.service import Service
@@ -59,10 +61,13 @@ def doors() -> Iterator[Door]:
 
 
 def _dependencies(dependant: Dependant) -> Iterator[Opens]:
+    return (each.call for each in _below(dependant) if isinstance(each.call, Opens))
+
+
+def _below(dependant: Dependant) -> Iterator[Dependant]:
     for each in dependant.dependencies:
-        if isinstance(each.call, Opens):
-            yield each.call
-        yield from _dependencies(each)
+        yield each
+        yield from _below(each)
 
 
 DOORS = list(doors())
@@ -70,6 +75,24 @@ DOORS = list(doors())
 
 def _name(door: Door) -> str:
     return f"{door.method} {door.path}"
+
+
+def test_no_request_waits_for_a_thread() -> None:
+    """A plain function among the dependencies would run in a thread, and queue for it twice."""
+    plain = {
+        f"{route.path}: {each.call}"
+        for room in (*ROUTES, *PAGES)
+        for route in room.router.routes
+        if isinstance(route, APIRoute)
+        for each in (route.dependant, *_below(route.dependant))
+        if not any(
+            waits(call)
+            for call in (each.call, getattr(each.call, "__call__", None))  # noqa: B004 -- an object
+            for waits in (iscoroutinefunction, isasyncgenfunction)
+        )
+    }
+
+    assert plain == set()
 
 
 def test_the_walk_sees_the_application() -> None:

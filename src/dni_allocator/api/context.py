@@ -1,4 +1,8 @@
-"""What the routes are given: the services, and what the process knows of itself."""
+"""What the routes are given: the services, and what the process knows of itself.
+
+Dependencies are coroutines though they wait for nothing: FastAPI runs plain functions in a thread,
+and each request would queue twice for the interpreter, once to get there and once to come back.
+"""
 
 from dataclasses import dataclass
 from typing import Annotated, cast
@@ -81,7 +85,7 @@ class Services:
     telephony: Telephony
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     return cast("Services", request.app.state.services)
 
 
@@ -89,7 +93,7 @@ ServicesDep = Annotated[Services, Depends(_services)]
 """The services, as a parameter of a route."""
 
 
-def _metrics(request: Request) -> Metrics:
+async def _metrics(request: Request) -> Metrics:
     return cast("Metrics", request.app.state.metrics)
 
 

@@ -24,8 +24,9 @@ _DAY_MS = 86_400_000
 class Stores:
     """Two ways to the same data, and the stores that several use cases share.
 
-    Scripts of the hot path share one connection (`pipelined`, `hot`); bulky administration has a
-    pool of its own (`execute`, `bulk`), so that an import of numbers delays no page.
+    Scripts of the hot path share one connection (`pipelined`, `hot`), and so does what callers wait
+    for while it rings; bulky administration has a pool of its own (`execute`, `bulk`), so that an
+    import of numbers delays no page.
     """
 
     pipelined: Execute
@@ -63,7 +64,8 @@ class Stores:
             pools=PoolStore(bulk),
             hot_pools=PoolStore(hot),
             calls=CallStore(
-                bulk,
+                hot,
+                bulk=bulk,
                 retention_ms=settings.call_retention_days * _DAY_MS,
                 memory_ms=settings.caller_memory_days * _DAY_MS,
             ),

@@ -89,18 +89,18 @@ def build_services(
     source_records = TrafficSourceStore(stores.pipelined)
     attribution = AttributionService(
         directory=directory,
-        pools=pools,
+        pools=stores.hot_pools,
         leases=stores.leases,
         callers=Callers(stores.calls, key=None if key is None else key.get_secret_value()),
         sources=source_records,
     )
     history = History(store=stores.history(), pools=pools)
     pool_services = Pools(pools=pools, directory=directory, shelving=shelving, clock=clock)
-    calls = Calls(store=stores.calls, attribution=attribution, pools=pools)
+    calls = Calls(store=stores.calls, attribution=attribution, pools=stores.hot_pools)
     quarantine = Quarantine(pools=pools, shelves=shelves)
     telephony = Telephony(
         calls=calls,
-        pools=pools,
+        pools=stores.hot_pools,
         quarantine=quarantine,
         last_known=LastKnown(pools=pools, routes=RouteStore(stores.bulk)),
         unknown=handling_of(settings.unknown_calls),

@@ -74,11 +74,19 @@ class CallStore:
     """One round trip a call of a method unless said otherwise. Raises `StoreUnavailable`.
 
     `retention_ms`: how long a call is kept after it rang; `memory_ms`: how long a caller is
-    remembered after their last call.
+    remembered after their last call; `bulk`: the way for long lists, default the same.
     """
 
-    def __init__(self, shards: Shards, *, retention_ms: int, memory_ms: int) -> None:
+    def __init__(
+        self,
+        shards: Shards,
+        *,
+        retention_ms: int,
+        memory_ms: int,
+        bulk: Shards | None = None,
+    ) -> None:
         self._shards = shards
+        self._bulk = bulk or shards
         self.retention_ms: Final = retention_ms
         self.memory_ms: Final = memory_ms
 
@@ -244,7 +252,7 @@ class CallStore:
         offset = 0
         while len(found) < limit:
             some = scored(
-                await self._shards.execute(
+                await self._bulk.execute(
                     "ZREVRANGEBYSCORE", key, newest, oldest, "WITHSCORES", "LIMIT", offset, limit
                 )
             )
@@ -267,7 +275,7 @@ class CallStore:
             by_shard.setdefault(at.shard, []).append((call_id, at.call + call_id))
         found = {}
         for pairs in by_shard.values():
-            values = await self._shards.execute("MGET", *(key for _, key in pairs))
+            values = await self._bulk.execute("MGET", *(key for _, key in pairs))
             documents = values if isinstance(values, list) else []
             for (call_id, _), document in zip(pairs, documents, strict=True):
                 if document is not None:

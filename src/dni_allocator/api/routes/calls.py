@@ -38,7 +38,7 @@ CallerDep = Annotated[Caller, Depends(opens(Scope.CALLS, within=True))]
 Text = Annotated[str | None, Query(max_length=200)]
 
 
-def _filter(
+async def _filter(
     who: CallerDep,
     *,
     pool_id: Text = None,

@@ -18,7 +18,7 @@ _AT_ONCE = 50
 Text = Annotated[str, Query(max_length=200)]
 
 
-def _filter(
+async def _filter(
     person: Viewer,
     *,
     pool_id: Text = "",
