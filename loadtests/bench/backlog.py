@@ -24,7 +24,8 @@ NAMES = (SUSTAINED, BACKLOG)
 
 _RATE = 3_000
 _STEP_S = 0.05
-_STALLED_S = 20.0
+_STALLED_S = 60.0
+"""Covers the start of the forwarder, on a machine that does much else."""
 _CHUNK = 1_000
 _DOCUMENTED_B = 135
 """Bytes of an event that is kept, its captured data apart: docs/redis.md."""
