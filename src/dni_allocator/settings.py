@@ -165,6 +165,11 @@ class Settings(BaseSettings):
         default="info", description="`debug`, `info`, `warning`, `error`"
     )
 
+    traces: bool = Field(
+        default=False,
+        description="send a span of each request by OTLP (extra `otel`); `OTEL_…` says where to",
+    )
+
     @field_validator("caller_key")
     @classmethod
     def _hard_to_guess(cls, value: SecretStr | None) -> SecretStr | None:

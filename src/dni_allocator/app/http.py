@@ -92,6 +92,14 @@ def build_api(
         lifespan=lifespan,
         redirect_slashes=False,
         max_body_size=LARGEST_ADMIN_BODY,
+        # Its spans and logs tell paths, queries and what was sent: `app.tracing` has ours.
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
     )
     api.state.services = services
     api.state.public_url = settings.public_url

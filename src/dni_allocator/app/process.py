@@ -25,6 +25,7 @@ from dni_allocator.app.http import (
 )
 from dni_allocator.app.maintenance import build_backup, build_doctor, build_measuring
 from dni_allocator.app.stores import Stores
+from dni_allocator.app.tracing import Tracing
 from dni_allocator.app.wiring import DIALECTS, build_services
 from dni_allocator.domain.errors import ConfigurationError, StoreUnavailable
 from dni_allocator.domain.webhook import Verdict
@@ -135,6 +136,9 @@ class App:
                 believed=settings.forwarded_allow_ips,
             ),
         )
+        self._tracing = Tracing() if settings.traces else None
+        if self._tracing is not None:
+            self._edge = self._tracing.around(self._edge)
 
     @property
     def health(self) -> Health:
@@ -226,6 +230,8 @@ class App:
             await self._close()
 
     async def _close(self) -> None:
+        if self._tracing is not None:
+            await self._tracing.close()
         await self.services.shops.close()
         await self._transport.close()
         if self._commands is not None:
