@@ -77,6 +77,7 @@ async def test_bad_bodies_of_the_tag(  # noqa: PLR0917 - pytest passes by name
         pytest.param({"visitor_id": "a" * 129}, id="id-is-long"),
         pytest.param({"visitor_id": "a\tb"}, id="tab-in-id"),
         pytest.param({"visitor_id": "a\n"}, id="newline-at-the-end-of-id"),
+        pytest.param({"visitor_id": ".."}, id="id-is-dots"),
         pytest.param({"page_id": "a\0"}, id="nul-in-id"),
         pytest.param({"page_id": "a:b"}, id="colon-in-id"),
         pytest.param({"page_id": "é"}, id="letters-of-elsewhere-in-id"),

@@ -10,9 +10,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+CLIENT_ID = r"^\.*[A-Za-z0-9_~-][A-Za-z0-9_.~-]*$"
+"""Unreserved characters of a URL (RFC 3986), and not only dots: in a path these are folders."""
+
 ClientId = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.~-]+$"),
+    StringConstraints(min_length=1, max_length=128, pattern=CLIENT_ID),
     Field(description="Made by the client: 128 random bits, base64url. Unguessable, or shared."),
 ]
 PhoneText = Annotated[str, StringConstraints(min_length=1, max_length=40)]

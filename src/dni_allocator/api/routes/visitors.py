@@ -7,12 +7,13 @@ from pydantic import BaseModel, Field
 
 from dni_allocator.api.auth import opens
 from dni_allocator.api.context import ServicesDep
+from dni_allocator.api.schemas import CLIENT_ID
 from dni_allocator.services.access import Scope
 
 router = APIRouter(prefix="/visitors", tags=["visitors"])
 
 VisitorPath = Annotated[
-    str, Path(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.~-]+$", description="Their id.")
+    str, Path(min_length=1, max_length=128, pattern=CLIENT_ID, description="Their id.")
 ]
 
 
