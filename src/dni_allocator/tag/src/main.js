@@ -80,7 +80,12 @@ const commands = {
     if (destination) wanted.add(destination);
     demand();
   },
-  swap,
+  /** @param {Node} [node] */
+  swap(node) {
+    // Also what is read after this, and whatever changes later.
+    config.wait = null;
+    swap(node);
+  },
   /** @param {string} mode */
   consent(mode) {
     if (mode === consent) return;
