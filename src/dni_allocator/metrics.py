@@ -8,7 +8,7 @@ process, one event loop: nothing else writes here. Never a number or a visitor a
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,31 +28,40 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 class Durations:
     """A histogram of seconds."""
 
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BUCKETS_S) + 1)
+    def __init__(self, buckets_s: Sequence[float] = BUCKETS_S) -> None:
+        self.counts = [0] * (len(buckets_s) + 1)
         self.total_s = 0.0
+        self._buckets_s = buckets_s
 
     def observe(self, seconds: float) -> None:
         """Add one."""
-        self.counts[bisect_left(BUCKETS_S, seconds)] += 1
+        self.counts[bisect_left(self._buckets_s, seconds)] += 1
         self.total_s += seconds
 
     def family(self, name: str, documentation: str) -> HistogramMetricFamily:
-        """As Prometheus wants it: cumulative, with the sum."""
+        """As Prometheus wants it, without labels."""
+        family = HistogramMetricFamily(name, documentation)
+        self.add_to(family, ())
+        return family
+
+    def add_to(self, family: HistogramMetricFamily, labels: Sequence[str]) -> None:
+        """Add this one to those that differ in labels: cumulative, with the sum."""
         buckets, so_far = [], 0
-        for upper, count in zip((*map(str, BUCKETS_S), "+Inf"), self.counts, strict=True):
+        for upper, count in zip((*map(str, self._buckets_s), "+Inf"), self.counts, strict=True):
             so_far += count
             buckets.append((upper, float(so_far)))
-        family = HistogramMetricFamily(name, documentation)
-        family.add_metric([], buckets, self.total_s)
-        return family
+        family.add_metric(labels, buckets, self.total_s)
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxGauges:
-    """The outbox of all shards. `oldest_unread_ms`: since 1970; None: nobody waits."""
+    """The outbox of all shards. `pending`: sent once at least, and to be sent again.
+
+    `oldest_unread_ms`: since 1970; None: nobody waits.
+    """
 
     entries: int
+    pending: int
     bytes: int
     cap_bytes: int
     lost: int
@@ -76,13 +85,16 @@ class ServerGauges:
 class StoreGauges:
     """What lies in the store, when somebody last asked. All processes tell the same.
 
-    `numbers` by (pool, state), `budget_used` by pool: a share of 1.
+    `numbers` by (pool, state), `conflicts` by (pool), `budget_used` by pool: a share of 1.
+    `spent` by (pool, currency): what this month costs so far.
     """
 
     server: ServerGauges
     numbers: Mapping[tuple[str, str], int]
     endpoints: Mapping[tuple[str], int]
+    conflicts: Mapping[tuple[str], int] = field(default_factory=dict)
     budget_used: Mapping[str, float] = field(default_factory=dict)
+    spent: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
 
 class Metrics:
@@ -94,15 +106,21 @@ class Metrics:
         self.calls: Counter[tuple[str, str]] = Counter()
         """(call of the tag, outcome: `ok`, `gone` or the code of a problem)."""
         self.deliveries: Counter[tuple[str, str]] = Counter()
-        """(webhook endpoint, verdict) of each delivery attempt."""
+        """(webhook endpoint, outcome) of each delivery attempt."""
         self.delivered: Counter[tuple[str]] = Counter()
         """(webhook endpoint) of each event that was taken."""
+        self.disabled: Counter[tuple[str, str]] = Counter()
+        """(webhook endpoint, reason) of each that this process disabled."""
         self.telephony: Counter[tuple[str, str]] = Counter()
         """(vendor, what it was told to do) of each answer to one that asked about a call."""
         self.vendor_requests: Counter[tuple[str, str, str]] = Counter()
-        """(vendor, method, outcome) of each call of a vendor's interface."""
+        """(vendor, kind of question, outcome) of each call of a vendor's interface."""
         self.store_errors: Counter[tuple[str]] = Counter()
         """(kind) of each failure of the store, as its connection saw it."""
+        self.failovers: Counter[tuple[()]] = Counter({(): 0})
+        """How often another server became the primary, as our connections met it."""
+        self.script_durations: Mapping[str, Durations] = {}
+        """By script. Of the shared connection a sample, see `store.multiplexed`."""
         self.store: StoreGauges | None = None
         """As last read; None: not yet, or the store is away."""
         self.store_up = False
@@ -122,9 +140,9 @@ class Metrics:
     def collect(self) -> Iterator[Metric]:
         """Give the families to the client library."""
         yield _counter(
-            "dni_assign_answers",
-            "Destinations answered, by outcome.",
-            ("pool", "status", "reason"),
+            "dni_assign_requests",
+            "Numbers asked for, one for each destination of a page, by what was answered.",
+            ("pool", "outcome", "reason"),
             self.assigned,
         )
         yield _counter(
@@ -132,12 +150,18 @@ class Metrics:
         )
         yield _counter(
             "dni_webhook_attempts",
-            "Delivery attempts, by verdict.",
-            ("endpoint", "verdict"),
+            "Delivery attempts, by outcome.",
+            ("endpoint", "outcome"),
             self.deliveries,
         )
         yield _counter(
             "dni_webhook_events", "Events taken by endpoints.", ("endpoint",), self.delivered
+        )
+        yield _counter(
+            "dni_webhook_disabled",
+            "Endpoints this process disabled because they failed or said they are gone.",
+            ("endpoint", "reason"),
+            self.disabled,
         )
         yield _counter(
             "dni_telephony_answers",
@@ -148,10 +172,13 @@ class Metrics:
         yield _counter(
             "dni_vendor_requests",
             "Requests to vendors' interfaces, each try by itself.",
-            ("vendor", "method", "outcome"),
+            ("vendor", "op", "outcome"),
             self.vendor_requests,
         )
         yield _counter("dni_redis_errors", "Failures of the store.", ("kind",), self.store_errors)
+        yield _counter(
+            "dni_redis_failovers", "Primaries that others took over from.", (), self.failovers
+        )
         yield _counter(
             "dni_pool_exhausted",
             "Destinations answered while no number of the pool was free.",
@@ -169,6 +196,15 @@ class Metrics:
         yield self.assign_durations.family(
             "dni_assign_duration_seconds", "Time from the parsed request to the answer of /assign."
         )
+        scripts = HistogramMetricFamily(
+            "dni_redis_script_duration_seconds",
+            "Time from sending a script to its reply; a sample of the calls.",
+            labels=["script"],
+        )
+        # A copy: a script may be called for the first time meanwhile.
+        for script, durations in list(self.script_durations.items()):
+            durations.add_to(scripts, (script,))
+        yield scripts
         yield self.delivery_durations.family(
             "dni_webhook_duration_seconds", "Time from a delivery's request to its answer."
         )
@@ -193,6 +229,12 @@ class Metrics:
         for labels, count in seen.numbers.items():
             numbers.add_metric(labels, count)
         yield numbers
+        yield _counter(
+            "dni_lease_conflicts",
+            "Numbers that were given to a visitor while another one's lease lived.",
+            ("pool",),
+            seen.conflicts,
+        )
         endpoints = GaugeMetricFamily(
             "dni_webhook_endpoints", "Webhook endpoints, by state.", labels=("state",)
         )
@@ -205,6 +247,14 @@ class Metrics:
         for pool, share in seen.budget_used.items():
             budget.add_metric((pool,), share)
         yield budget
+        spent = GaugeMetricFamily(
+            "dni_pool_spent_this_month",
+            "What a pool's numbers cost in this calendar month so far.",
+            labels=("pool", "currency"),
+        )
+        for labels, amount in seen.spent.items():
+            spent.add_metric(labels, amount)
+        yield spent
         server = seen.server
         for name, documentation, value in (
             ("persists", "Whether the server keeps a log of writes.", server.persists),
@@ -225,7 +275,10 @@ class Metrics:
         if seen.oldest_unread_ms is not None:
             lag_s = max(0.0, time.time() - seen.oldest_unread_ms / 1000)
         yield GaugeMetricFamily("dni_outbox_entries", "Events in the outbox.", seen.entries)
-        yield GaugeMetricFamily("dni_outbox_bytes", "Memory of the outbox.", seen.bytes)
+        yield GaugeMetricFamily(
+            "dni_outbox_pending", "Events that failed and wait for another attempt.", seen.pending
+        )
+        yield GaugeMetricFamily("dni_outbox_stream_bytes", "Memory of the outbox.", seen.bytes)
         yield GaugeMetricFamily(
             "dni_outbox_cap_bytes", "Where the oldest events are dropped.", seen.cap_bytes
         )

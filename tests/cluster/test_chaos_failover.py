@@ -8,6 +8,7 @@ failover may forget is checked against its stated window, and nothing beyond it.
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -134,6 +135,12 @@ class Stage:
         if held is not None:
             held.end = min(held.end, left)
 
+    async def failovers(self) -> float:
+        """How many the program has met, as it tells Prometheus; -1 while it does not answer."""
+        answer = await self.http.get("/metrics", headers={"Authorization": f"Bearer {ADMIN_KEY}"})
+        found = re.search(r"^dni_redis_failovers_total (\S+)$", answer.text, re.MULTILINE)
+        return float(found[1]) if found else -1.0
+
     async def more(self, *, of: int = ENOUGH) -> None:
         """Wait until every pool served so many calls more."""
         goals = {pool: self.records.good(pool) + of for pool in self.keys}
@@ -231,6 +238,7 @@ async def test_a_primary_fails(how: str, tmp_path: Path) -> None:
     with clustered(tmp_path / "cluster", durable=True) as cluster:
         async with staged(cluster.url, tmp_path) as stage:
             victim = a_primary(cluster)
+            assert await stage.failovers() == 0
             begin = time.monotonic()
             if how == "killed":
                 victim.kill()
@@ -245,6 +253,7 @@ async def test_a_primary_fails(how: str, tmp_path: Path) -> None:
             await asyncio.to_thread(wait_until, cluster.settled, timeout_s=60)
             await stage.more()
             assert a_primary(cluster) is not victim
+            assert await stage.failovers() >= 1
 
         judge(stage, f"cluster, primary {how}", lost=(begin, end))
 
@@ -302,5 +311,6 @@ async def test_sentinels_elect_another_primary(tmp_path: Path) -> None:
             trio.primary.kill()
             await stage.more()
             end = time.monotonic()
+            assert await stage.failovers() == 1
 
         judge(stage, "sentinel, primary killed", lost=(begin, end))

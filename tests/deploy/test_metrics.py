@@ -137,7 +137,7 @@ async def test_alerts_and_dashboard_ask_for_metrics_that_exist(service: Service)
     await service.admin("GET", "/metrics")
     metrics: Metrics = service.app.metrics
     metrics.outbox = OutboxGauges(
-        entries=1, bytes=1, cap_bytes=1, lost=0, oldest_unread_ms=None
+        entries=1, pending=1, bytes=1, cap_bytes=1, lost=0, oldest_unread_ms=None
     )  # fmt: skip
 
     text = (await service.admin("GET", "/metrics")).text

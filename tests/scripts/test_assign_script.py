@@ -68,6 +68,22 @@ async def test_ok_renewed_keeps_the_lease_and_moves_its_end(rig: Rig) -> None:
     assert int(second[6]) == int(first[6]) + 10_000
 
 
+async def test_a_number_given_away_while_leased_is_counted(rig: Rig) -> None:
+    """No script does that; where data were changed by hand, somebody must hear of it."""
+    pool = await rig.pool([ONE])
+    at = rig.shards.pool(pool.id)
+    await rig.lease(pool, "bob")
+    assert await rig.execute("HGET", at.stats, "conflicts") is None
+    shelves = await rig.execute("HKEYS", at.shelves)
+    assert isinstance(shelves, list)
+    await rig.execute("ZADD", at.free + shelves[0].decode(), 1, ONE)
+
+    reply = await call(rig, "assign", rest=row())
+
+    assert reply[2:5] == ["leased", "new", ONE]
+    assert await rig.execute("HGET", at.stats, "conflicts") == b"1"
+
+
 async def test_ok_returned_after_the_lease_ended(rig: Rig) -> None:
     """Who comes back before anybody took the number gets it back, as a new lease."""
     pool = await rig.pool([ONE, TWO, THREE])

@@ -100,6 +100,25 @@ async def test_a_script_survives_a_flush_of_the_servers_cache(connection: Connec
     assert await script.run(connection.pipelined, values) == [b"OK", b"5"]
 
 
+async def test_scripts_are_timed_by_their_names(connection: Connection) -> None:
+    """A sample of those over the shared connection, all of the others; no other command."""
+    script = load("due_pools")
+    values: dict[str, Value] = {"due": "dni:{s0}:due", "given_now": "5", "limit": 1}
+    await connection.execute("PING")
+    for _ in range(3):
+        await script.run(connection.execute, values)
+    (all_of_them,) = [sum(each.counts) for each in connection.script_times.by_script.values()]
+
+    for _ in range(40):
+        await script.run(connection.pipelined, values)
+
+    assert list(connection.script_times.by_script) == ["due_pools"]
+    sampled = sum(connection.script_times.by_script["due_pools"].counts) - all_of_them
+    assert 2 <= all_of_them <= 3, "the first is refused where the server has no such script yet"
+    assert 1 <= sampled <= 20
+    assert 0 < connection.script_times.by_script["due_pools"].total_s < 60
+
+
 async def test_more_calls_than_allowed_are_refused_at_once(redis_url: str) -> None:
     """A queue would only make them late: the caller hears it and answers 503."""
     async with Connection(redis_url) as connection:
@@ -206,6 +225,7 @@ async def test_a_server_that_became_a_replica_is_left(tmp_path: Path) -> None:
             await connection.execute("REPLICAOF", "NO", "ONE")
             assert await connection.pipelined("SET", "key", "after") == b"OK"
             assert set(connections_of(server.url)) - set(before)
+            assert connection.failovers[()] == 1
 
 
 async def test_a_password_is_redis_pys_business(tmp_path: Path) -> None:

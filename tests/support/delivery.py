@@ -78,6 +78,7 @@ def forwarder(
     clock: Callable[[], str] = redis_time,
     monotonic: Callable[[], float] = time.monotonic,
     observe: Callable[[Attempt], None] = lambda _: None,
+    disabled: Callable[[Endpoint], None] = lambda _: None,
 ) -> Forwarder:
     """A forwarder on a real store and a real network."""
     return Forwarder(
@@ -89,6 +90,7 @@ def forwarder(
         pace=pace,
         clock=monotonic,
         observe=observe,
+        disabled=disabled,
     )
 
 

@@ -9,11 +9,12 @@ import orjson
 import pytest
 from standardwebhooks import Webhook
 
-from dni_allocator.domain.webhook import RETRY_DELAYS_S
+from dni_allocator.domain.webhook import RETRY_DELAYS_S, Endpoint
 from dni_allocator.store.connection import Connection
 from dni_allocator.store.endpoints import Endpoints
 from dni_allocator.store.event_log import EventLog
 from dni_allocator.store.keys import ShardKeys
+from dni_allocator.store.outbox import Outbox
 from dni_allocator.webhooks.ports import Attempt
 from dni_allocator.webhooks.transport import HttpTransport
 from tests.support.delivery import (
@@ -109,6 +110,7 @@ async def test_a_poison_event_is_parked_while_others_flow(
         clock.ahead_s += 6.1
         # Only once the failure is written down: its next attempt is reckoned from that instant.
         await wait_until_async(lambda: parked_attempts(connection, 2))
+        assert (await Outbox(connection.execute, shard=0).size()).pending == 1
         receiver.answer = lambda _: 204
         clock.ahead_s += 361
         await wait_until_async(lambda: len(receiver.taken) >= 51)
@@ -234,8 +236,9 @@ async def test_gone_disables_the_endpoint(
     """410 is the receiver's way to say stop; when enabled again it goes on where it stopped."""
     receiver.answer = lambda _: 410
     await endpoints.create(endpoint(receiver.url))
+    told: list[Endpoint] = []
 
-    async with running(forwarder(connection, transport)):
+    async with running(forwarder(connection, transport, disabled=told.append)):
         [sent] = await publish(connection, [assigned("+14155550107")])
 
         async def disabled() -> bool:
@@ -248,6 +251,7 @@ async def test_gone_disables_the_endpoint(
         await wait_until_async(lambda: receiver.taken)
 
     assert stored.disabled_reason == "gone"
+    assert [(one.id, one.disabled_reason) for one in told] == [("whe_one", "gone")]
     assert receiver.ids() == [sent]
 
 

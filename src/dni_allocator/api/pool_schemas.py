@@ -230,8 +230,8 @@ class OccupancyOut(BaseModel):
     free: int
     quarantined: int
     totals: dict[str, int] = Field(
-        description="Since the pool was made: new, returned, ended, overflow, turned_away, and "
-        "each reason for which a page got nothing (bot, rate_limited, reserved, …)."
+        description="Since the pool was made: new, returned, ended, overflow, turned_away, "
+        "conflicts, and each reason for which a page got nothing (bot, rate_limited, reserved, …)."
     )
 
 

@@ -28,7 +28,7 @@ from dni_allocator.app.stores import Stores
 from dni_allocator.app.tracing import Tracing
 from dni_allocator.app.wiring import DIALECTS, build_services
 from dni_allocator.domain.errors import ConfigurationError, StoreUnavailable
-from dni_allocator.domain.webhook import Verdict
+from dni_allocator.domain.webhook import Endpoint, Verdict
 from dni_allocator.metrics import Metrics, OutboxGauges
 from dni_allocator.services.access import Access
 from dni_allocator.services.backup import Backup
@@ -115,6 +115,8 @@ class App:
         )
         self.metrics.telephony = self.services.telephony.answers
         self.metrics.store_errors = self._connection.failures
+        self.metrics.failovers = self._connection.failovers
+        self.metrics.script_durations = self._connection.script_times.by_script
         self.metrics.vendor_requests = REQUESTS
         self._vendor_keys = VendorKeys.of(settings)
         self._health = self.services.health
@@ -269,6 +271,7 @@ class App:
                 transport=transport,
                 dialects=DIALECTS,
                 observe=self._observe,
+                disabled=self._disabled,
                 housekeeping=self._housekeeping(),
             )
             await forwarder.run(stop)
@@ -279,6 +282,7 @@ class App:
             endpoints=self._stores.endpoints(),
             cap_bytes=self._settings.outbox_max_mb * 1024 * 1024,
             observe=self._measured,
+            disabled=self._disabled,
         )
 
     def _observe(self, attempt: Attempt) -> None:
@@ -287,9 +291,13 @@ class App:
         if attempt.verdict is Verdict.TAKEN:
             self.metrics.delivered[(attempt.endpoint_id,)] += attempt.events
 
+    def _disabled(self, endpoint: Endpoint) -> None:
+        self.metrics.disabled[endpoint.id, endpoint.disabled_reason or ""] += 1
+
     def _measured(self, seen: Outboxes) -> None:
         self.metrics.outbox = OutboxGauges(
             entries=seen.entries,
+            pending=seen.pending,
             bytes=seen.bytes,
             cap_bytes=seen.cap_bytes,
             lost=seen.lost,

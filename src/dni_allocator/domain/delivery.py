@@ -103,9 +103,13 @@ class LoggedAttempt:
 
 @dataclass(frozen=True, slots=True)
 class OutboxSize:
-    """How much one shard's outbox holds. `lost`: entries the cap has ever dropped unread."""
+    """How much one shard's outbox holds. `lost`: entries the cap has ever dropped unread.
+
+    `pending`: events that wait for another attempt, of all endpoints.
+    """
 
     entries: int
+    pending: int
     bytes: int
     lost: int
     oldest_unread_ms: int | None

@@ -66,17 +66,23 @@ class Measuring:
 
     async def _read(self, skew_s: float) -> StoreGauges:
         numbers: dict[tuple[str, str], int] = {}
+        conflicts: dict[tuple[str], int] = {}
         for shard in self._pools.shards():
             for pool_id in await self._pools.ids(shard):
                 found = await self._pools.occupancy(pool_id)
                 numbers[pool_id, "free"] = found.free
                 numbers[pool_id, "leased"] = found.leased
                 numbers[pool_id, "quarantined"] = found.resting
+                conflicts[(pool_id,)] = found.totals.get("conflicts", 0)
         budget_used: dict[str, float] = {}
+        spent: dict[tuple[str, str], float] = {}
         month = month_of(int(time.time() * 1000))
         for pool_id in await self._upkeep.scaled():
             upkeep = await self._upkeep.read(pool_id, month=month)
-            if upkeep.rules is not None and upkeep.rules.budget_per_month:
+            if upkeep.rules is None:
+                continue
+            spent[pool_id, upkeep.rules.wanted.currency] = float(upkeep.spending.total)
+            if upkeep.rules.budget_per_month:
                 share = upkeep.spending.total / upkeep.rules.budget_per_month
                 budget_used[pool_id] = float(share)
         # Those a person switched off need nobody's attention; those that failed do.
@@ -89,7 +95,9 @@ class Measuring:
             server=server_gauges(await self._examination.nodes(), skew_s=skew_s),
             numbers=numbers,
             endpoints={(state,): count for state, count in states.items()},
+            conflicts=conflicts,
             budget_used=budget_used,
+            spent=spent,
         )
 
 

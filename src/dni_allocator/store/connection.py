@@ -7,6 +7,7 @@ which raises `StoreUnavailable` for every way a server can be out of reach, and 
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from time import perf_counter
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
@@ -31,6 +32,7 @@ from redis.exceptions import (
 from dni_allocator.domain.errors import ConfigurationError, StoreUnavailable
 from dni_allocator.store.multiplexed import Multiplexed
 from dni_allocator.store.refusals import refusal
+from dni_allocator.store.script_times import ScriptTimes
 from dni_allocator.store.scripts import Execute, NoScript
 
 _PASSING = (
@@ -79,11 +81,23 @@ class Connection:
         self._client = _client(url, timeout_s=timeout_s, most_connections=most_connections)
         self.failures: Counter[tuple[str]] = Counter()
         """How often the server failed us, by kind; for the metrics."""
+        self.failovers: Counter[tuple[()]] = Counter({(): 0})
+        """How often another server became a primary: a Sentinel told another address, the server
+        had become a replica, or a primary of a cluster was gone when INFO was asked of all."""
+        self.script_times = ScriptTimes()
+        self._address: tuple[str, int] | None = None
+        self._primaries: frozenset[str] = frozenset()
         self._dialled: AbstractConnection | None = None
         self._multiplexed: Multiplexed | None = None
         self.pipelined: Execute = self.execute
         if isinstance(self._client, Redis):
-            self._multiplexed = Multiplexed(self._dial, timeout_s=timeout_s, failures=self.failures)
+            self._multiplexed = Multiplexed(
+                self._dial,
+                timeout_s=timeout_s,
+                failures=self.failures,
+                times=self.script_times,
+                demoted=self._on_demotion,
+            )
             self.pipelined = self._multiplexed.execute
 
     async def execute(self, *command: str | bytes | int) -> object:
@@ -93,11 +107,15 @@ class Connection:
         twice: send only what is safe to repeat. INFO and CONFIG are asked of every primary of a
         cluster, answered by the name of each. Raises `StoreUnavailable`, `NoScript`.
         """
+        began = perf_counter()
         try:
             if isinstance(self._client, RedisCluster):
-                return await _ask_cluster(self._client, command)
-            # Without annotations in redis-py.
-            return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
+                reply = await _ask_cluster(self._client, command)
+                if command[0] in _OF_ALL and isinstance(reply, dict):
+                    self._compare_primaries(frozenset(map(str, reply)))
+            else:
+                # Without annotations in redis-py.
+                reply = await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
         except NoScriptError as error:
             raise NoScript from error
         except _PASSING as error:
@@ -111,6 +129,9 @@ class Connection:
             self.failures[("unreachable",)] += 1
             message = f"The store does not answer ({type(error).__name__})."
             raise StoreUnavailable(message) from error
+        if command[0] == "EVALSHA":
+            self.script_times.observe(str(command[1]), perf_counter() - began)
+        return reply
 
     async def scan(self, pattern: str) -> AsyncIterator[str]:
         """All keys that match, on every node; some perhaps twice. O(keys), in bounded parts.
@@ -151,6 +172,11 @@ class Connection:
         except _AWAY as error:
             message = f"The store cannot be reached ({type(error).__name__})."
             raise StoreUnavailable(message) from error
+        # A server on a socket has no address; it has no replica either.
+        address = (getattr(connection, "host", ""), getattr(connection, "port", 0))
+        if self._address not in (None, address):
+            self.failovers[()] += 1
+        self._address = address
         self._dialled = connection
         writer = connection._writer  # noqa: SLF001 - see above
         if writer is None:
@@ -158,6 +184,14 @@ class Connection:
             raise StoreUnavailable(message)
         transport: asyncio.Transport = writer.transport
         return transport
+
+    def _on_demotion(self) -> None:
+        self.failovers[()] += 1
+        self._address = None  # whatever is dialled next, this failover is counted
+
+    def _compare_primaries(self, names: frozenset[str]) -> None:
+        self.failovers[()] += len(self._primaries - names)
+        self._primaries = names
 
     async def __aenter__(self) -> Self:
         """Use as a context: closed at the end."""

@@ -225,6 +225,9 @@ class Outbox:
         lost = await self._execute("HGET", self._keys.tally, "lost")
         found = mapping(await self._execute("HGETALL", self._keys.cursors))
         active = [one for one in found.values() if not one.startswith("~")]
+        waiting = [
+            await self._execute("ZCARD", self._keys.retries(endpoint_id)) for endpoint_id in found
+        ]
         oldest = None
         if active:
             slowest = min(active, key=lambda one: tuple(map(int, one.split("-"))))
@@ -233,6 +236,7 @@ class Outbox:
                 oldest = int(bytes(first[0][0]).partition(b"-")[0])
         return OutboxSize(
             entries=entries if isinstance(entries, int) else 0,
+            pending=sum(each for each in waiting if isinstance(each, int)),
             bytes=bytes_held if isinstance(bytes_held, int) else 0,
             lost=int(lost) if isinstance(lost, bytes) else 0,
             oldest_unread_ms=oldest,

@@ -40,6 +40,8 @@ _VARIADIC = re.compile(r"^-- (?P<name>\w+)\s*=\s*ARGV\[(?P<index>\d+)\.\.\.\]\s*
 _INCLUDE = re.compile(r"^--@include (?P<path>[\w/]+)$")
 _NEEDS = re.compile(r"^--@needs (?P<names>[\w ]+)$")
 
+_names: dict[str, str] = {}
+
 
 class NoScript(Exception):
     """The server does not have this script in its cache."""
@@ -148,6 +150,11 @@ class Bound:
         return self.script.checked(reply)
 
 
+def name_of(sha: str) -> str | None:
+    """What the script is called that has this hash, if this process has loaded it."""
+    return _names.get(sha)
+
+
 def load(name: str, *, root: Traversable | None = None) -> Script:
     """Read `<name>.lua` below `root` (default: this package's scripts) and parse its header.
 
@@ -157,7 +164,9 @@ def load(name: str, *, root: Traversable | None = None) -> Script:
     root = root if root is not None else files(__package__) / "lua"
     parser = _Parser(root=root)
     parser.read(f"{name}.lua", trail=())
-    return parser.script(name)
+    script = parser.script(name)
+    _names[script.sha] = name
+    return script
 
 
 class _Parser:

@@ -24,7 +24,9 @@ LARGEST_ANSWER: Final = 8 * 1024 * 1024
 _CONNECT_S: Final = 5.0
 
 REQUESTS: Final[Counter[tuple[str, str, str]]] = Counter()
-"""(vendor, method, outcome) of each try, of the whole process; for the metrics."""
+"""(vendor, kind of question, outcome) of each try, of the whole process; for the metrics.
+
+Kinds: `read`, `drop`, `repeat`, `act`, the methods of `Rest`."""
 
 M = TypeVar("M", bound=BaseModel)
 Params = Mapping[str, str | int] | Sequence[tuple[str, str]]
@@ -102,12 +104,12 @@ class Rest:
 
     async def read(self, path: str, model: type[M], *, params: Params | None = None) -> M:
         """GET, as often as it takes. Raises `VendorUnavailable`, `VendorRefused`."""
-        return _parsed(await self._insist("GET", path, params=params), model, self._vendor)
+        return _parsed(await self._insist("read", "GET", path, params=params), model, self._vendor)
 
     async def drop(self, path: str) -> bool:
         """DELETE, as often as it takes; False when it is not there (any more)."""
         try:
-            await self._insist("DELETE", path)
+            await self._insist("drop", "DELETE", path)
         except Refused as refused:
             if refused.status == HTTPStatus.NOT_FOUND:
                 return False
@@ -116,7 +118,7 @@ class Rest:
 
     async def repeat(self, path: str, *, json: object) -> None:
         """POST what the vendor does once, however often it is asked. Raises as `read`."""
-        await self._insist("POST", path, json=json)
+        await self._insist("repeat", "POST", path, json=json)
 
     async def act(
         self,
@@ -129,11 +131,14 @@ class Rest:
     ) -> M:
         """POST what must not happen twice. Raises `InDoubt` where it may have happened."""
         return _parsed(
-            await self._insist(method, path, form=form, json=json, safe=False), model, self._vendor
+            await self._insist("act", method, path, form=form, json=json, safe=False),
+            model,
+            self._vendor,
         )
 
     async def _insist(
         self,
+        kind: str,
         method: str,
         path: str,
         *,
@@ -161,14 +166,14 @@ class Rest:
                 try:
                     body = await self._once(method, path, params=params, form=form, json=json)
                 except (VendorUnavailable, VendorRefused) as error:
-                    self._count(method, _OUTCOMES.get(type(error), "failed"))
+                    self._count(kind, _OUTCOMES.get(type(error), "failed"))
                     raise
-                self._count(method, "ok")
+                self._count(kind, "ok")
                 return body
         raise InDoubt(f"{self._vendor} was not asked.")  # for mypy: the loop returns or raises
 
-    def _count(self, method: str, outcome: str) -> None:
-        REQUESTS[self._vendor.lower(), method, outcome] += 1
+    def _count(self, kind: str, outcome: str) -> None:
+        REQUESTS[self._vendor.lower(), kind, outcome] += 1
 
     async def _once(
         self,

@@ -18,7 +18,7 @@ import structlog
 from dni_allocator.domain.errors import EditConflict, EndpointUnknown, StoreUnavailable
 from dni_allocator.domain.webhook import Endpoint
 from dni_allocator.webhooks.gate import Gate
-from dni_allocator.webhooks.housekeeping import Housekeeping
+from dni_allocator.webhooks.housekeeping import Housekeeping, untold
 from dni_allocator.webhooks.lane import Lane
 from dni_allocator.webhooks.message import StandardWebhooks
 from dni_allocator.webhooks.ports import (
@@ -64,6 +64,7 @@ class Forwarder:
         wall: Callable[[], float] = time.time,
         random: Callable[[], float] | None = None,
         observe: Observe = _unobserved,
+        disabled: Callable[[Endpoint], None] = untold,
         housekeeping: Housekeeping | None = None,
     ) -> None:
         self._housekeeping = housekeeping or Housekeeping(
@@ -80,6 +81,7 @@ class Forwarder:
         self._wall = wall
         self._random = random or secrets.SystemRandom().random
         self._observe = observe
+        self._disabled = disabled
         self._gates: dict[str, Gate] = {}
         self._lanes: dict[tuple[str, int], Lane] = {}
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
@@ -206,6 +208,7 @@ class Forwarder:
             try:
                 await self._endpoints.replace(endpoint, wanted)
                 _LOG.warning("endpoint disabled: it answered 410 Gone", endpoint=endpoint.id)
+                self._disabled(wanted)
             except (EditConflict, EndpointUnknown):
                 # An edit came in between: the edited endpoint gets its own chance.
                 _LOG.info("endpoint edited since it answered 410", endpoint=endpoint.id)

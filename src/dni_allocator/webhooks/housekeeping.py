@@ -26,9 +26,10 @@ _AFTER_DROP_SHARE: Final = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Outboxes:
-    """All shards together, as last measured. `lost`: entries the cap has ever dropped unread."""
+    """All shards together, as last measured; see `OutboxSize`."""
 
     entries: int
+    pending: int
     bytes: int
     lost: int
     oldest_unread_ms: int | None
@@ -42,6 +43,10 @@ class Outboxes:
 
 def _unobserved(_: Outboxes) -> None:
     pass
+
+
+def untold(_: Endpoint) -> None:
+    """Tell nobody that an endpoint was disabled."""
 
 
 class Housekeeping:
@@ -58,12 +63,14 @@ class Housekeeping:
         pace: Pace | None = None,
         cap_bytes: int = DEFAULT_CAP_BYTES,
         observe: Callable[[Outboxes], None] = _unobserved,
+        disabled: Callable[[Endpoint], None] = untold,
     ) -> None:
         self._outboxes = outboxes
         self._endpoints = endpoints
         self._pace = pace or Pace()
         self._cap_bytes = cap_bytes
         self._observe = observe
+        self._disabled = disabled
         self._was_filling = False
         self._store_down = False
 
@@ -135,6 +142,7 @@ class Housekeeping:
         unread = [size.oldest_unread_ms for size in sizes if size.oldest_unread_ms is not None]
         seen = Outboxes(
             entries=sum(size.entries for size in sizes),
+            pending=sum(size.pending for size in sizes),
             bytes=sum(size.bytes for size in sizes),
             lost=sum(size.lost for size in sizes),
             oldest_unread_ms=min(unread, default=None),
@@ -162,6 +170,7 @@ class Housekeeping:
         try:
             await self._endpoints.replace(endpoint, wanted)
             _LOG.error("endpoint disabled: it failed for five days", endpoint=endpoint.id)
+            self._disabled(wanted)
         except (EditConflict, EndpointUnknown):
             # Somebody is looking after it just now.
             _LOG.info("endpoint edited while it was to be disabled", endpoint=endpoint.id)

@@ -268,7 +268,9 @@ for at = next_row, #ARGV, 2 do
       local deadline = lock_until(now, now, span)
       local holder = pack_holder(visitor_id, destination, now_text, fence, known)
       redis.call("HSET", holders, number, holder)
-      redis.call("ZADD", leased, deadline, number)
+      if redis.call("ZADD", leased, deadline, number) == 0 then
+        redis.call("HINCRBY", stats, "conflicts", 1) -- it lay on a shelf while it was leased
+      end
       if not earliest or earliest > deadline then
         redis.call("ZADD", due, "LT", deadline, pool_id) -- else it is due by then already
       end
