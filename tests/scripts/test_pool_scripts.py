@@ -48,12 +48,13 @@ async def test_delete_in_use_unless_forced(rig: Rig) -> None:
 
     assert await call(rig, "pool_delete") == ["IN_USE", "1"]
     assert await rig.lease(pool, "ann") == number
-    reply = await call(rig, "pool_delete", force=1)
+    status, *numbers = await call(rig, "pool_delete", force=1)
 
-    assert reply[0] == "DONE"
-    assert sorted(reply[1:]) == fictional(2)
+    assert status == "MORE"
+    assert sorted(numbers) == fictional(2)
+    assert await call(rig, "pool_delete", rest=numbers) == ["DONE"]
     assert (await rig.events(pool))[-1]["r"] == "pool_deleted"
-    await _forget(rig, reply[1:])
+    await _forget(rig, numbers)
 
 
 async def test_delete_more_then_done_then_gone(rig: Rig) -> None:
@@ -66,13 +67,27 @@ async def test_delete_more_then_done_then_gone(rig: Rig) -> None:
     assert await call(rig, "assign") == ["GONE"]
     while status == "MORE":
         dropped += numbers
-        status, *numbers = await call(rig, "pool_delete", limit=2)
+        status, *numbers = await call(rig, "pool_delete", limit=2, rest=numbers)
 
-    assert sorted(dropped + numbers) == fictional(5)
+    assert (sorted(dropped), numbers) == (fictional(5), [])
     assert await call(rig, "pool_delete") == ["GONE"]
     left = await rig.execute("KEYS", "*:pool_a:*")
     assert left == []
-    await _forget(rig, dropped + numbers)
+    await _forget(rig, dropped)
+
+
+async def test_numbers_of_a_lost_reply_are_handed_over_again(rig: Rig) -> None:
+    """Until the caller says that the directory has heard of them."""
+    await rig.pool(5)
+    lost = await call(rig, "pool_delete", limit=2)
+
+    status, *numbers = await call(rig, "pool_delete", limit=9)
+
+    assert status == "MORE"
+    assert sorted(numbers) == fictional(5)
+    assert set(lost[1:]) < set(numbers)
+    assert await call(rig, "pool_delete", rest=numbers) == ["DONE"]
+    await _forget(rig, numbers)
 
 
 async def test_delete_hands_over_draining_numbers_too(rig: Rig) -> None:
@@ -81,11 +96,12 @@ async def test_delete_hands_over_draining_numbers_too(rig: Rig) -> None:
     number = await rig.lease(pool, "ann")
     await rig.inventory.detach(pool.id, number, force=False)
 
-    reply = await call(rig, "pool_delete", force=1)
+    status, *numbers = await call(rig, "pool_delete", force=1)
 
-    assert reply[0] == "DONE"
-    assert sorted(reply[1:]) == fictional(2)
-    await _forget(rig, reply[1:])
+    assert status == "MORE"
+    assert sorted(numbers) == fictional(2)
+    assert await call(rig, "pool_delete", rest=numbers) == ["DONE"]
+    await _forget(rig, numbers)
 
 
 async def test_expired_leases_are_no_use(rig: Rig) -> None:
@@ -96,5 +112,6 @@ async def test_expired_leases_are_no_use(rig: Rig) -> None:
 
     status, *numbers = await call(rig, "pool_delete")
 
-    assert status == "DONE"
+    assert status == "MORE"
+    assert await call(rig, "pool_delete", rest=numbers) == ["DONE"]
     await _forget(rig, numbers)

@@ -118,17 +118,17 @@ class Inventory:
             force=force,
             policy=packed_policy(pool.settings),
         )
-        if outcome is not Detached.DRAINING:
-            # Also when it was absent: a claim that a crash left behind ends here.
-            await self._directory.release(
-                number,
-                Entry(role=Role.INVENTORY, pool_id=pool.id),
-                answers_for_ms=pool.window_ms,
-            )
-        if outcome is Detached.ABSENT:
+        if outcome is Detached.DRAINING:
+            return outcome
+        # Also when it was absent: a claim that a crash, or a lost reply, left behind ends here, and
+        # with it the detaching that took the number out.
+        claimed = await self._directory.release(
+            number, Entry(role=Role.INVENTORY, pool_id=pool.id), answers_for_ms=pool.window_ms
+        )
+        if outcome is Detached.ABSENT and not claimed:
             message = "The pool does not have this number."
             raise NumberUnknown(message)
-        return outcome
+        return Detached.DETACHED
 
     async def page(
         self, pool_id: str, *, cursor: str | None, limit: int

@@ -142,9 +142,10 @@ class Pools:
         interrupted deletion left is taken by the next one, or by whoever attaches the number.
         """
         pool = await self._pools.read(pool_id, also_half_deleted=True)
+        numbers: list[str] = []
         more = True
         while more:
-            numbers, more = await self._pools.delete_some(pool, force=force)
+            numbers, more = await self._pools.delete_some(pool, force=force, told=numbers)
             for number in numbers:
                 await self._directory.release(number, Entry(role=Role.INVENTORY, pool_id=pool.id))
             force = True

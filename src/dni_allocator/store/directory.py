@@ -92,13 +92,13 @@ class Directory:
         )
         return None if reply[0] == b"OK" else Entry.read(text(reply[1]))
 
-    async def release(self, number: str, entry: Entry, *, answers_for_ms: int = 0) -> None:
-        """Give a number up, if it still is the pool's; it answers attribution a while longer.
+    async def release(self, number: str, entry: Entry, *, answers_for_ms: int = 0) -> bool:
+        """Give a number up; it answers attribution a while longer. Whether it still was the pool's.
 
         Idempotent.
         """
         former = Entry(role=Role.FORMER, pool_id=entry.pool_id) if answers_for_ms else None
-        await _RELEASE.run(
+        reply = await _RELEASE.run(
             self._execute,
             {
                 "entry": keys.number_directory(number),
@@ -107,6 +107,7 @@ class Directory:
                 "window": answers_for_ms,
             },
         )
+        return reply[0] == b"OK"
 
     async def opened_by(self, site_key: str) -> Opened | None:
         """What a publishable key opens."""

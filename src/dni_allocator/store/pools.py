@@ -270,10 +270,11 @@ class PoolStore:
         return result, following
 
     async def delete_some(
-        self, pool: Pool, *, force: bool, limit: int = 500
+        self, pool: Pool, *, force: bool, told: Sequence[str] = (), limit: int = 500
     ) -> tuple[list[str], bool]:
-        """Delete a part of the pool: the numbers dropped, and whether there is more to do.
+        """Delete a part of the pool: numbers dropped, and whether there is more to do.
 
+        Numbers that were dropped come again until they are `told`: the directory has heard of them.
         Raises `PoolInUse` with the number of live leases unless forced. Safe to repeat.
         """
         at = self._shards.pool(pool.id)
@@ -295,6 +296,7 @@ class PoolStore:
                 "force": int(force),
                 "limit": limit,
             },
+            list(told),
         )
         if reply[0] == b"IN_USE":
             live = int(reply[1])

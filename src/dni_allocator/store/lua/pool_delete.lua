@@ -1,8 +1,9 @@
 -- Delete a pool, a bounded part at a time. The first run makes it unknown to every other script,
 -- so nothing is leased while the rest goes.
--- Replies: {IN_USE, live leases}; {MORE, number…}: these were dropped, run again;
---          {DONE, number…}: the last ones; the pool is gone. {GONE}: it was before.
--- Safe to repeat. O(limit).
+-- Replies: {IN_USE, live leases}; {MORE, number…}: these were dropped; run again with those that the
+--          directory has heard of; {DONE}: the pool is gone. {GONE}: it was before.
+-- Idempotent: a number that was dropped stays in `drained` until the caller says that the directory
+-- knows, so that a lost reply loses none. O(limit).
 local conf      = KEYS[1]              -- HASH of the pool
 local leased    = KEYS[2]              -- ZSET number -> deadline, ms
 local holders   = KEYS[3]              -- HASH number -> packed holder
@@ -28,6 +29,7 @@ local window    = tonumber(ARGV[3])    -- attribution window, ms
 local force     = ARGV[4]              -- "1": also with live leases
 local limit     = tonumber(ARGV[5])    -- most numbers to drop in one run
 local policy    = ARGV[6]              -- further rules of the pool (lib/policy), or empty
+-- told         = ARGV[7...]           -- dropped numbers of which the directory has heard
 
 --@include lib/clock
 --@include lib/ending
@@ -44,7 +46,10 @@ if force ~= "1" and redis.call("HEXISTS", conf, "rev") == 1 then
 end
 redis.call("HDEL", conf, "rev")
 
-local reply = {"MORE"}
+for at = 7, #ARGV do
+  redis.call("SREM", drained, ARGV[at])
+end
+local dropped = 0
 local held = redis.call("ZRANGE", leased, 0, limit - 1, "WITHSCORES")
 for i = 1, #held, 2 do
   local number = held[i]
@@ -53,21 +58,21 @@ end
 local full = redis.call("HKEYS", shelves)
 full[#full + 1] = QUARANTINE
 for _, shelf in ipairs(full) do
-  local freed = redis.call("ZPOPMIN", free .. shelf, limit - #reply + 1)
+  local freed = redis.call("ZPOPMIN", free .. shelf, limit - dropped)
   for i = 1, #freed, 2 do
     redis.call("HDEL", holders, freed[i])
     redis.call("HDEL", numbers, freed[i])
     redis.call("DEL", past .. freed[i])
-    reply[#reply + 1] = freed[i]
+    redis.call("SADD", drained, freed[i])
   end
-  if #reply > limit then
-    return reply
+  dropped = dropped + #freed / 2
+  if dropped >= limit then
+    break
   end
 end
-for _, number in ipairs(redis.call("SPOP", drained, limit)) do
-  reply[#reply + 1] = number
-end
-if redis.call("ZCARD", leased) > 0 or redis.call("SCARD", drained) > 0 then
+local reply = redis.call("SRANDMEMBER", drained, limit)
+if dropped >= limit or #reply > 0 or redis.call("ZCARD", leased) > 0 then
+  table.insert(reply, 1, "MORE")
   return reply
 end
 redis.call("DEL", conf, holders, numbers, shelves, stats)
@@ -75,5 +80,4 @@ redis.call("DEL", resting, notes, places, orders, suggested)
 redis.call("DEL", upkeep)
 redis.call("SREM", pools, pool_id)
 redis.call("ZREM", due, pool_id)
-reply[1] = "DONE"
-return reply
+return {"DONE"}
