@@ -31,7 +31,7 @@ def main() -> int:
     if options.check is not None:
         return judge(History.read(options.check))
     room = options.room or Path(tempfile.mkdtemp(prefix="chaos-"))
-    room.mkdir(parents=True, exist_ok=True)
+    room.mkdir(parents=True, exist_ok=options.room is None)
     say(f"seed {options.seed}, {options.minutes} minutes; the record is {room}/history.jsonl")
     plan = Plan(seed=options.seed, seconds=options.minutes * 60, visitors=options.visitors)
     return judge(asyncio.run(play(plan, room)))

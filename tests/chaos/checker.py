@@ -157,7 +157,11 @@ def attributed(history: History, holds: Holds) -> Iterator[Violation]:
     by_number = holds.by_number()
     for each in history.operations:
         who = each.who
-        if who is None or each.at_ms is not None or each.end is None:
+        if who is None or each.end is None:
+            continue
+        if each.at_ms is not None:
+            if who.at_ms != each.at_ms:
+                yield Violation("attribution", "for another instant than was asked for", (each,))
             continue
         for lease in by_number.get(each.number, ()):
             if not lease.lives(each.begin, each.end):

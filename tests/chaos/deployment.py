@@ -62,9 +62,14 @@ class Program:
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
+    def front(self) -> int:
+        """The port at which visitors reach it."""
+        return self.port if self.link is None else self.link.port
+
+    @property
     def url(self) -> str:
-        """Where visitors reach it."""
-        return f"http://{LOOPBACK}:{self.port if self.link is None else self.link.port}"
+        """Where an operator reaches it, whatever stands before it."""
+        return f"http://{LOOPBACK}:{self.port}"
 
     def start(self) -> None:
         """Start it; it may take seconds until it answers."""

@@ -24,14 +24,16 @@ from tests.support.service import ORIGIN, SHOP
 from tests.support.waiting import wait_until_async
 
 SERVICE: Final = "+16024961500"
+SHARED: Final = "+18005550100"
 IDLE_S: Final = 5
 """The shortest idle limit that the interface allows."""
-POOLS: Final[tuple[dict[str, object], ...]] = (
-    {"destinations": [SHOP], "closed_browser_delay_s": 1},
-    {"destinations": [SHOP, SERVICE], "closed_browser_delay_s": 1, "selection": "random"},
-    {"destinations": [SHOP], "closed_browser_delay_s": 0, "overflow_numbers": ["+18005550100"]},
-    {"destinations": [SHOP], "closed_browser_delay_s": 2},
+POOLS: Final[tuple[tuple[int, dict[str, object]], ...]] = (
+    (2, {"destinations": [SHOP], "closed_browser_delay_s": 1}),
+    (8, {"destinations": [SHOP, SERVICE], "closed_browser_delay_s": 1, "selection": "random"}),
+    (4, {"destinations": [SHOP], "closed_browser_delay_s": 0, "overflow_numbers": [SHARED]}),
+    (12, {"destinations": [SHOP], "closed_browser_delay_s": 2}),
 )
+"""So few numbers that all are in use, some that go round, enough that visitors get theirs back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,7 @@ async def play(plan: Plan, room: Path) -> History:
                 street.stop.set()
                 await asyncio.gather(*tasks)
             await asyncio.gather(*street.late)
+            street.browser.close()
             await _settle(street)
     finally:
         recorder.close()
@@ -113,10 +116,10 @@ def _people(plan: Plan, street: Street) -> list[Visitor | Caller | Operator]:
 async def _pools(deployment: Deployment, recorder: Recorder) -> dict[str, str]:
     """Some pools, with so few numbers that they go round; publishable key by pool."""
     keys = {}
-    for at, settings in enumerate(POOLS):
+    for at, (size, settings) in enumerate(POOLS):
         common = {"name": f"Shop {at}", "allowed_origins": [ORIGIN], "idle_limit_s": IDLE_S}
         made = (await deployment.administer("POST", "/pools", **common, **settings)).json()
-        numbers = fictional(4, start=at * 10)
+        numbers = fictional(size, start=at * 20)
         await deployment.administer("POST", f"/pools/{made['id']}/numbers", numbers=numbers)
         keys[made["id"]] = made["key"]
         recorder.add(

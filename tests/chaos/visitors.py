@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
-import httpx
+import orjson
 
 from tests.chaos.deployment import Deployment, Program
 from tests.chaos.history import (
@@ -28,6 +28,8 @@ from tests.chaos.history import (
     Shown,
     Who,
 )
+from tests.chaos.wire import LOST, Answer, Browser
+from tests.support.cluster import LOOPBACK
 from tests.support.service import ORIGIN
 
 TRIES = 4
@@ -42,6 +44,7 @@ class Street:
     recorder: Recorder
     keys: dict[str, str]
     """Publishable key by pool."""
+    browser: Browser = field(default_factory=lambda: Browser(LOOPBACK))
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     seen: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=200))
     """Pools and numbers that pages showed."""
@@ -56,44 +59,45 @@ class Street:
 
     async def ask(self, service: Program, asked: Operation) -> Operation:
         """One request and whatever becomes of it, recorded."""
-        answer: httpx.Response | None = None
+        answer: Answer | None = None
         failure = ""
         begin = time.monotonic()
         try:
             answer = await self._send(service, asked)
-        except httpx.HTTPError as error:
+        except LOST as error:
             failure = type(error).__name__
         end = time.monotonic()
-        told = _told(asked, answer)
         done = Operation(
             call=asked.call, begin=begin, end=None if answer is None else end, service=service.name,
             pool=asked.pool, visitor=asked.visitor, page=asked.page, number=asked.number,
-            at_ms=asked.at_ms, status=None if answer is None else answer.status_code,
-            failure=failure, **told,
+            at_ms=asked.at_ms, status=None if answer is None else answer.status,
+            failure=failure, **_told(asked, answer),
         )  # fmt: skip
         self.recorder.add(done)
         return done
 
-    async def _send(self, service: Program, asked: Operation) -> httpx.Response:
-        http = self.deployment.http
+    async def _send(self, service: Program, asked: Operation) -> Answer:
+        ask = self.browser.ask
         if asked.call == ATTRIBUTION:
-            query = {} if asked.at_ms is None else {"at": _iso(asked.at_ms)}
-            url = f"{service.url}/attribution/{asked.number}"
-            return await http.get(url, params=query, headers=self.deployment.headers)
+            query = "" if asked.at_ms is None else f"?at={_iso(asked.at_ms)}"
+            target = f"/attribution/{asked.number}{query}"
+            return await ask(service.front, "GET", target, headers=self.deployment.headers)
         body: dict[str, object] = {
             "key": self.keys[asked.pool], "visitor_id": asked.visitor, "page_id": asked.page,
         }  # fmt: skip
         if asked.shown:
             body["destinations"] = [shown.destination for shown in asked.shown]
-        url = f"{service.url}/{asked.call}"
-        return await http.post(url, json=body, headers={"Origin": ORIGIN})
+        return await ask(
+            service.front, "POST", f"/{asked.call}", headers={"origin": ORIGIN},
+            body=orjson.dumps(body),
+        )  # fmt: skip
 
 
-def _told(asked: Operation, answer: httpx.Response | None) -> dict[str, Any]:
+def _told(asked: Operation, answer: Answer | None) -> dict[str, Any]:
     """What a good answer says."""
-    if answer is None or answer.status_code != 200:
+    if answer is None or answer.status != 200:
         return {}
-    body = answer.json()
+    body = answer.body
     match asked.call:
         case "assign":
             rows = body["numbers"]
@@ -167,7 +171,7 @@ class Visitor:
                 await self._again(pool, visitor, chance.choice(pages))
             if len(pages) > 1 and chance.random() < 0.5:
                 self._leave(pool, visitor, pages.pop(chance.randrange(len(pages))))
-        if chance.random() < 0.1:
+        if chance.random() < 0.05:
             # Silent for longer than the idle limit, with the page open.
             await self._dwell(self.street.rules[pool].idle_s * chance.uniform(0.8, 1.4))
             await self._again(pool, visitor, pages[-1])
@@ -213,9 +217,9 @@ class Visitor:
     def _leave(self, pool: str, visitor: str, page: str) -> None:
         """Closes a page: now, late, twice, or the beacon is lost."""
         luck = self.chance.random()
-        if luck < 0.1:
+        if luck < 0.05:
             return
-        late = self.chance.uniform(0, 2) if luck < 0.3 else 0.0
+        late = self.chance.uniform(0, 2) if luck < 0.25 else 0.0
         for _ in range(2 if luck > 0.9 else 1):
             task = asyncio.create_task(self._beacon(pool, visitor, page, late))
             self.street.late.add(task)
@@ -281,8 +285,9 @@ class Operator:
                 return
             service = chance.choice(street.deployment.services)
             pool = chance.choice(list(street.keys))
-            with suppress(httpx.HTTPError):
-                await street.deployment.http.patch(
-                    f"{service.url}/pools/{pool}", json={"campaign": f"number {at}"},
-                    headers=street.deployment.headers,
-                )  # fmt: skip
+            body = orjson.dumps({"campaign": f"number {at}"})
+            headers = {**street.deployment.headers, "content-type": "application/json"}
+            with suppress(*LOST):
+                await street.browser.ask(
+                    service.front, "PATCH", f"/pools/{pool}", headers=headers, body=body
+                )
