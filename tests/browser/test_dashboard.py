@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -51,6 +51,20 @@ class Desk:
         await self.page.get_by_role("link", name=DEMO_POOL).click()
         await self.page.wait_for_url("**/dashboard/pools/*")
         return self.page
+
+    async def recorded_call(self) -> str:
+        """Somebody opens the site and calls its number; the id of the call."""
+        visitor = await self.show.visitor()
+        number = await visitor.number(await visitor.open("/demo?utm_source=google"))
+        call = {"number": "+1" + "".join(filter(str.isdigit, number)), "caller": "+16025550177"}
+        recorded = await self.show.admin.post("/calls", json=call)
+        made: str = recorded.raise_for_status().json()["id"]
+        return made
+
+    async def rules(self) -> Any:  # noqa: ANN401 - JSON
+        """How the demonstration's pool scales, as the API tells it."""
+        path = f"/pools/{self.show.demo.stage.pool_id}/autoscale"
+        return (await self.show.admin.get(path)).json()["rules"]
 
     async def text(self) -> str:
         """What the page says."""
@@ -228,6 +242,48 @@ async def test_numbers_are_bought(browser: Browser, redis_url: str, folder: Path
         assert held.json()["occupancy"]["numbers"] == 10
 
 
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
+async def test_a_pool_is_told_how_to_scale(
+    browser: Browser, redis_url: str, folder: Path, *, scripts: bool
+) -> None:
+    """From its page to the form; a mistake at its field; the rules; what they would do; no more."""
+    async with sitting(browser, redis_url, folder, java_script_enabled=scripts) as desk:
+        page = await desk.pool()
+        page.on("dialog", lambda dialog: dialog.accept())
+        assert "Off: the pool keeps the size that people give it." in await desk.text()
+        await page.get_by_role("link", name="Set rules").click()
+        await page.get_by_label("Least numbers").fill("12")
+        await page.get_by_label("Most numbers").fill("4")
+        await page.get_by_label("Budget a month").fill("40.10")
+        await page.get_by_label("Vendor", exact=True).select_option("sandbox")
+        await page.get_by_label("Area code").fill("602")
+        await page.get_by_label("Dry run").check()
+        await desk.press("Let it scale")
+        assert await page.get_by_role("alert").first.is_visible()
+        assert await desk.rules() is None
+        assert await page.get_by_label("Budget a month").input_value() == "40.10"
+
+        await page.get_by_label("Most numbers").fill("20")
+        await desk.press("Let it scale")
+        text = await desk.text()
+        told = await desk.rules()
+        await page.get_by_role("link", name=DEMO_POOL).click()
+        await page.get_by_text("of 40.1").wait_for()
+        await page.get_by_role("link", name="Rules", exact=True).click()
+        await desk.press("Scale no more")
+
+        assert "It would grow: buy" in text
+        assert "dry run: nothing is done" in text
+        assert (told["budget_per_month"], told["area_code"]) == ("40.10", "602")
+        assert (told["dry_run"], told["vendor"], told["mode"]) == (True, "sandbox", "approval")
+        pool = (await desk.show.admin.get(f"/pools/{desk.show.demo.stage.pool_id}")).json()
+        assert (pool["min_size"], pool["max_size"]) == (12, 20)
+        assert "The pool keeps the size that people give it." in await desk.text()
+        assert await desk.rules() is None
+        await desk.go("/audit")
+        assert "POST /dashboard/pools/{pool_id}/autoscale/stop" in await desk.text()
+
+
 async def test_an_event_is_sent_again(browser: Browser, redis_url: str, folder: Path) -> None:
     """The attempt stands in the list; one button, and the receiver has it twice, under one id."""
     async with sitting(browser, redis_url, folder) as desk:
@@ -286,31 +342,33 @@ def axe_core() -> str:
     return (APPS / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
 
 
+TOO_WIDE: Final = """() => [document.documentElement, ...document.querySelectorAll("dd, td, h1")]
+  .filter(each => each.scrollWidth > each.clientWidth + 1)
+  .map(each => each.outerHTML.slice(0, 80))"""
+
 PAGES: Final = ["", "/new-pool", "/calls", "/webhooks", "/buying", "/keys", "/audit"]
 
 
-async def test_every_page_is_accessible(browser: Browser, redis_url: str, folder: Path) -> None:
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_every_page_is_accessible(
+    browser: Browser, redis_url: str, folder: Path, scheme: str
+) -> None:
     """axe-core finds nothing serious on any page, by day and by night, with things on it."""
     axe = axe_core()
-    async with sitting(browser, redis_url, folder) as desk:
-        visitor = await desk.show.visitor()
-        number = await visitor.number(await visitor.open("/demo?utm_source=google"))
-        dialed = "+1" + "".join(filter(str.isdigit, number))
-        call = (await desk.show.admin.post("/calls", json={"number": dialed})).json()["id"]
+    async with sitting(browser, redis_url, folder, color_scheme=scheme) as desk:
+        call = await desk.recorded_call()
         (endpoint,) = (await desk.show.admin.get("/webhooks")).json()["webhooks"]
         pool = f"/pools/{desk.show.demo.stage.pool_id}"
         found = []
-        for scheme in ("light", "dark"):
-            await desk.page.emulate_media(color_scheme=scheme)
-            for path in (*PAGES, pool, f"{pool}/settings", f"/calls/{call}",
-                         f"/webhooks/{endpoint['id']}", "/pools/pool_none"):  # fmt: skip
-                page = await desk.go(path)
-                result = await page.evaluate(f"async () => {{ {axe}; return await axe.run(); }}")
-                found += [
-                    (scheme, path, each["id"], [node["target"] for node in each["nodes"]][:3])
-                    for each in result["violations"]
-                    if each["impact"] in SERIOUS
-                ]
+        for path in (*PAGES, pool, f"{pool}/settings", f"{pool}/autoscale", f"/calls/{call}",
+                     f"/webhooks/{endpoint['id']}", "/pools/pool_none"):  # fmt: skip
+            page = await desk.go(path)
+            result = await page.evaluate(f"async () => {{ {axe}; return await axe.run(); }}")
+            found += [
+                (path, each["id"], [node["target"] for node in each["nodes"]][:3])
+                for each in result["violations"]
+                if each["impact"] in SERIOUS
+            ]
 
         assert found == [], json.dumps(found, indent=1)
 
@@ -327,17 +385,22 @@ async def test_the_door_is_accessible_too(browser: Browser, redis_url: str, fold
         assert [each["id"] for each in result["violations"] if each["impact"] in SERIOUS] == []
 
 
-async def test_pages_fit_a_phone(browser: Browser, redis_url: str, folder: Path) -> None:
-    """No page has to be pushed sideways; wide tables scroll by themselves."""
-    phone = {"width": 360, "height": 740}
-    async with sitting(browser, redis_url, folder, viewport=phone) as desk:
+@pytest.mark.parametrize("width", [360, 1280])
+async def test_pages_fit(browser: Browser, redis_url: str, folder: Path, width: int) -> None:
+    """No page has to be pushed sideways, no figure runs into the next; wide tables scroll."""
+    async with sitting(
+        browser, redis_url, folder, viewport={"width": width, "height": 740}
+    ) as desk:
+        call = await desk.recorded_call()
+        (endpoint,) = (await desk.show.admin.get("/webhooks")).json()["webhooks"]
         pool = f"/pools/{desk.show.demo.stage.pool_id}"
         wide = []
-        for path in (*PAGES, pool, f"{pool}/settings"):
+        for path in (*PAGES, pool, f"{pool}/settings", f"{pool}/autoscale", f"/calls/{call}",
+                     f"/webhooks/{endpoint['id']}"):  # fmt: skip
             page = await desk.go(path)
-            width = await page.evaluate("document.documentElement.scrollWidth")
-            if width > phone["width"]:
-                wide.append((path, width))
+            found = await page.evaluate(TOO_WIDE)
+            if found:
+                wide.append((path, found))
 
         assert wide == []
 

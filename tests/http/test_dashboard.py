@@ -103,6 +103,55 @@ async def test_signing_in_leads_to_no_other_site(service: Service, elsewhere: st
     assert answer.headers["location"] == "/dashboard"
 
 
+async def test_rules_of_autoscale_are_written_whole_or_not_at_all(service: Service) -> None:
+    """The bounds are the pool's, the rules its own: a fault in either writes neither."""
+    desk = await sign_in(service)
+    site = await service.pool()
+    page = f"/dashboard/pools/{site.pool_id}/autoscale"
+    revision = re.findall(r'name="revision" value="(\w*)"', (await desk.get(page)).text)[0]
+    form = {"mode": "approval", "type": "local", "currency": "USD", "revision": revision}
+
+    faulty = [
+        await desk.post(page, {**form, "max_size": "9", "vendor": "nobody"}),
+        await desk.post(page, {**form, "min_size": "10", "max_size": "9", "vendor": "sandbox"}),
+        await desk.post(page, {**form, "max_size": "9", "step_cap": "0", "vendor": "sandbox"}),
+    ]
+    late = await desk.post(page, {**form, "revision": "0", "vendor": "sandbox"})
+    pool = (await service.admin("GET", f"/pools/{site.pool_id}")).json()
+    rules = (await service.admin("GET", f"/pools/{site.pool_id}/autoscale")).json()["rules"]
+    good = await desk.post(page, {**form, "max_size": "9", "vendor": "sandbox"})
+
+    assert [each.status_code for each in faulty] == [422, 422, 422]
+    assert all('class="wrong"' in each.text for each in faulty)
+    assert late.status_code == 409
+    assert (pool["max_size"], rules) == (None, None)
+    assert good.headers["location"] == f"{page}?done=ruled"
+    pool = (await service.admin("GET", f"/pools/{site.pool_id}")).json()
+    assert pool["max_size"] == 9
+
+
+async def test_a_reader_sees_how_a_pool_scales_and_changes_nothing(service: Service) -> None:
+    """No form, and none is taken; nor from a page of another site."""
+    site = await service.pool()
+    page = f"/dashboard/pools/{site.pool_id}/autoscale"
+    made = (await service.admin("POST", "/keys", {"name": "Ann", "scopes": ["read"]})).json()
+    reader = await sign_in(service, made["secret"])
+    operator = await sign_in(service)
+    form: dict[str, object] = {"mode": "approval", "vendor": "sandbox"}
+
+    seen = await reader.get(page)
+    refused = [
+        await reader.post(page, form),
+        await reader.post(f"{page}/stop", {}),
+        await operator.post(page, form, **{"Sec-Fetch-Site": "cross-site"}),
+        await operator.post(f"{page}/stop", {}, **{"Sec-Fetch-Site": "cross-site"}),
+    ]
+
+    assert "It does not scale" in seen.text
+    assert "Let it scale" not in seen.text
+    assert [each.status_code for each in refused] == [403, 403, 403, 403]
+
+
 async def test_signing_out_ends_the_session_in_the_store(service: Service) -> None:
     """A stolen cookie is worth nothing after its owner has left."""
     desk = await sign_in(service)

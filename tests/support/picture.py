@@ -56,8 +56,8 @@ async def dashboard(show: Show, folder: Path) -> None:
     while not await chart.count():
         await page.wait_for_timeout(1000)
         await page.reload()
-    pages = {"pools": "", "pool": pool, "settings": f"{pool}/settings", "calls": "calls",
-             "webhooks": "webhooks"}  # fmt: skip
+    pages = {"pools": "", "pool": pool, "calls": "calls", "webhooks": "webhooks"}
+    pages |= {name: f"{pool}/{name}" for name in ("settings", "autoscale")}
     for name, path in pages.items():
         await page.goto(f"{show.demo.url}/dashboard/{path}".rstrip("/"))
         target = folder / f"dashboard-{name}.png"

@@ -4,7 +4,7 @@ from starlette.datastructures import FormData
 
 from dni_allocator.api.pool_schemas import PoolCreate
 from dni_allocator.dashboard.charts import Series, area, sparkline
-from dni_allocator.dashboard.forms import PoolForm
+from dni_allocator.dashboard.forms import AUTOSCALE, POOL, FilledForm, ScalingForm
 
 
 def test_a_line_is_broken_where_nothing_is_known() -> None:
@@ -51,7 +51,7 @@ def test_the_highest_point_stays_within() -> None:
 
 def test_every_setting_of_a_pool_is_in_the_form() -> None:
     """A setting that is added to the API shows up here by itself."""
-    named = {field.name for _, fields in PoolForm().groups for field in fields}
+    named = {field.name for _, fields in FilledForm.of(POOL, {}).groups for field in fields}
 
     assert named == set(PoolCreate.model_fields)
 
@@ -59,18 +59,39 @@ def test_every_setting_of_a_pool_is_in_the_form() -> None:
 def test_an_empty_form_is_a_pool_of_defaults() -> None:
     """Sent with a name and a destination only, the form means what the shortest JSON means."""
     empty = FormData(
-        {field.name: field.text for field in PoolForm().fields}
+        {field.name: field.text for field in FilledForm.of(POOL, {}).fields}
         | {"name": "Shop", "destinations": "(602) 313-3897"}
     )
 
-    read = PoolCreate.model_validate(PoolForm.typed(empty).body())
+    read = PoolCreate.model_validate(FilledForm.typed(POOL, empty).body())
 
     assert read == PoolCreate.model_validate({"name": "Shop", "destinations": ["(602) 313-3897"]})
 
 
+def test_every_rule_of_autoscale_is_in_the_form() -> None:
+    """And so are the two bounds that are the pool's own; sent as it is, it means the defaults."""
+    form = FilledForm.of(AUTOSCALE, {})
+    sent = FormData({field.name: field.text for field in form.fields})
+
+    read = ScalingForm.model_validate(FilledForm.typed(AUTOSCALE, sent).body())
+
+    assert {field.name for _, fields in form.groups for field in fields} == set(
+        ScalingForm.model_fields
+    )
+    assert read == ScalingForm()
+
+
+def test_money_is_not_rounded_by_a_form() -> None:
+    """What was typed is a decimal number all the way."""
+    typed = FilledForm.typed(AUTOSCALE, FormData({"budget_per_month": "40.10", "currency": "USD"}))
+
+    (budget,) = [each for each in typed.fields if each.name == "budget_per_month"]
+    assert (budget.kind, budget.value) == ("money", "40.10")
+
+
 def test_a_finding_inside_a_list_is_shown_at_its_field() -> None:
     """`destinations.3` is about the field `destinations`."""
-    form = PoolForm().marked([{"field": "destinations.3", "detail": "no number"}])
+    form = FilledForm.of(POOL, {}).marked([{"field": "destinations.3", "detail": "no number"}])
 
     (field,) = [each for each in form.fields if each.error]
     assert (field.name, field.error) == ("destinations", "no number")
@@ -78,6 +99,6 @@ def test_a_finding_inside_a_list_is_shown_at_its_field() -> None:
 
 def test_a_finding_about_no_field_is_not_lost() -> None:
     """It stands above the form."""
-    form = PoolForm().marked([{"field": "elsewhere", "detail": "is wrong"}])
+    form = FilledForm.of(POOL, {}).marked([{"field": "elsewhere", "detail": "is wrong"}])
 
     assert form.problem == "elsewhere: is wrong"

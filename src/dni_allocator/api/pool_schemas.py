@@ -61,6 +61,9 @@ class MarketingFieldBody(AdminBody):
     )
 
 
+PoolSize = Annotated[int, Field(strict=True, ge=0, le=10_000_000)]
+
+
 class PoolFields(AdminBody):
     """The settings of a pool that may be left out."""
 
@@ -160,15 +163,18 @@ class PoolFields(AdminBody):
         default_factory=list,
         description="Origins of pages that may use the key; `https://*.host`, or `*` for all.",
     )
-    min_size: Annotated[int, Field(strict=True, ge=0, le=10_000_000)] | None = None
-    max_size: Annotated[int, Field(strict=True, ge=0, le=10_000_000)] | None = None
+    min_size: PoolSize | None = None
+    max_size: PoolSize | None = None
     marketing_fields: Annotated[list[FieldName | MarketingFieldBody], Field(max_length=200)] = (
         Field(
             default_factory=list,
             description="The fields to keep, and where the tag finds them; empty: all that come.",
         )
     )
-    traffic_sources: Annotated[list[FieldName], Field(max_length=200)] = Field(default_factory=list)
+    traffic_sources: Annotated[list[FieldName], Field(max_length=200)] = Field(
+        default_factory=list,
+        description="Ids of traffic sources that count for it, in this order.",
+    )
     vendor: Annotated[str, StringConstraints(max_length=64)] | None = None
     routing: RoutingBody = Field(
         default_factory=RoutingBody,

@@ -6,6 +6,7 @@ from typing import Final
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from dni_allocator import __version__
 from dni_allocator.dashboard.charts import area, sparkline
@@ -38,6 +39,8 @@ DONE: Final = {
     "replayed": "Will be sent again.",
     "revoked": "Revoked: it opens nothing any more.",
     "ordered": "Ordered; the list shows how far it got.",
+    "ruled": "Saved. The pool is looked at once a minute.",
+    "unruled": "The pool keeps the size that people give it.",
     "approved": "Approved; it is being carried out.",
     "rejected": "Rejected.",
 }
@@ -66,6 +69,13 @@ def _moment(value: datetime | int | None) -> str:
         return "–"
     at = datetime.fromtimestamp(value / 1000, tz=UTC) if isinstance(value, int) else value
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _coded(text: str) -> Markup:
+    """A sentence in which words between backticks are code."""
+    parts = [f"<code>{escape(each)}</code>" if at % 2 else str(escape(each))
+             for at, each in enumerate(text.split("`"))]  # fmt: skip
+    return Markup("".join(parts))  # noqa: S704 -- escaped just above # nosec B704
 
 
 def _phone(number: str) -> str:
@@ -99,7 +109,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"moment": _moment, "phone": _phone, "seconds": _seconds}
+    made.filters |= {"coded": _coded, "moment": _moment, "phone": _phone, "seconds": _seconds}
     made.globals |= {"share": _share, "sparkline": sparkline, "area": area}
     return made
 

@@ -96,11 +96,15 @@ class Scaling:
 
         Raises `PoolUnknown`, and what an order of such numbers would raise.
         """
-        pool = await self._pools.read(pool_id)
         if rules is not None:
-            self._purchases.check_vendor(rules.vendor or pool.settings.vendor or "")
-            rules = replace(rules, wanted=checked(rules.wanted, pool=pool))
+            rules = await self.checked(pool_id, rules)
         await self._upkeep.put_rules(pool_id, rules)
+
+    async def checked(self, pool_id: str, rules: ScalingRules) -> ScalingRules:
+        """The rules as they would be kept. Raises as `put_rules`; changes nothing."""
+        pool = await self._pools.read(pool_id)
+        self._purchases.check_vendor(rules.vendor or pool.settings.vendor or "")
+        return replace(rules, wanted=checked(rules.wanted, pool=pool))
 
     async def verdict(self, pool_id: str) -> Verdict | None:
         """What would be decided this moment; None without rules. Changes nothing."""

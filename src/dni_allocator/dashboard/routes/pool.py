@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -20,11 +21,12 @@ from dni_allocator.api.routes.tag import integration_code
 from dni_allocator.api.sizing_schemas import PoolSizingQuery
 from dni_allocator.dashboard import live
 from dni_allocator.dashboard.access import Operator, PageRoute, Person, Viewer
-from dni_allocator.dashboard.forms import PoolForm
+from dni_allocator.dashboard.forms import POOL, FilledForm
 from dni_allocator.dashboard.overview import arrivals_chart, cards, occupancy_chart
 from dni_allocator.dashboard.page import fragment, render
 from dni_allocator.domain.errors import EditConflict, InvalidRequest, NumberTaken
 from dni_allocator.domain.history import Resolution, joined
+from dni_allocator.domain.pool import Pool
 from dni_allocator.services.inventory import AttachResult, NumberRow
 
 router = APIRouter(
@@ -33,6 +35,11 @@ router = APIRouter(
 
 _NUMBERS_AT_ONCE = 100
 _LEASES_AT_ONCE = 50
+_DAY_MS = 86_400_000
+_DAYS = (2, 7, 30)
+_MOST_DAYS = 35
+"""As far back as hours are kept."""
+
 _MOST_TYPED = 100_000
 """Characters: some 5,000 numbers; more go by the API."""
 
@@ -42,17 +49,24 @@ NumberForm = Annotated[str, Form(max_length=40)]
 
 @router.get("")
 async def pool_page(
-    request: Request, pool_id: str, person: Viewer, cursor: CursorQuery = None
+    request: Request,
+    pool_id: str,
+    person: Viewer,
+    cursor: CursorQuery = None,
+    days: Annotated[int, Query(ge=1, le=_MOST_DAYS)] = _DAYS[0],
 ) -> Response:
     """Everything about a pool on one page."""
     services = person.services
     pool = await services.pools.read(pool_id)
-    (card,), hours, numbers, code, suggestions = await asyncio.gather(
+    (card,), hours, numbers, code, suggestions, upkeep = await asyncio.gather(
         cards(services, [pool]),
-        services.history.of(pool_id, Resolution.HOUR),
+        services.history.of(
+            pool_id, Resolution.HOUR, start_ms=int(time.time() * 1000) - days * _DAY_MS
+        ),
         numbers_api.list_numbers(pool_id, services, _NUMBERS_AT_ONCE, cursor),
         integration_code(pool_id, request, services),
         services.suggestions.of(pool),
+        services.scaling.rules(pool_id),
     )
     leased = {
         each.number: int(each.locked_until.timestamp() * 1000)
@@ -66,6 +80,8 @@ async def pool_page(
         pool=pool,
         card=card,
         days=joined(hours.buckets),
+        shown_days=days,
+        day_choices=_DAYS,
         hour_occupancy=occupancy_chart(card.hour),
         hour_arrivals=arrivals_chart(card.hour),
         days_occupancy=occupancy_chart(hours),
@@ -76,6 +92,7 @@ async def pool_page(
         next_cursor=numbers.next_cursor,
         code=code,
         suggestions=suggestions,
+        upkeep=upkeep,
         vendors=services.shops.names(),
     )
 
@@ -181,14 +198,14 @@ async def acquit(pool_id: str, person: Operator, number: NumberForm) -> Response
 async def settings_page(request: Request, pool_id: str, person: Operator) -> Response:
     """The form with the settings as they are."""
     pool = await person.services.pools.read(pool_id)
-    form = PoolForm.of(api.pool_out(pool))
+    form = _form_of(pool, person)
     return render(request, "pool_form.html", person=person, form=form, pool=pool)
 
 
 @router.post("/settings")
 async def save_settings(request: Request, pool_id: str, person: Operator) -> Response:
     """Save the form, or show it again with what is wrong."""
-    form = PoolForm.typed(await request.form())
+    form = _offering(FilledForm.typed(POOL, await request.form()), person)
     pool = await person.services.pools.read(pool_id)
     if form.revision != str(pool.revision):
         late = "Somebody else edited the pool meanwhile. Load the form again."
@@ -216,6 +233,18 @@ async def delete(
         raise InvalidRequest("To delete the pool, type its name exactly.")
     await person.services.pools.delete(pool_id, force=False)
     return RedirectResponse("/dashboard?done=deleted", 303)
+
+
+def _form_of(pool: Pool, person: Person) -> FilledForm:
+    told = api.pool_out(pool).model_dump(mode="json")
+    return _offering(FilledForm.of(POOL, told, revision=pool.revision), person)
+
+
+def _offering(form: FilledForm, person: Person) -> FilledForm:
+    """The form with the vendors there are; one that was set by hand stays what it is."""
+    names = person.services.shops.names()
+    kept = [each.text for each in form.fields if each.name == "vendor" and each.text]
+    return form.offering("vendor", [*names, *(each for each in kept if each not in names)])
 
 
 def _back(pool_id: str, done: str) -> Response:

@@ -14,7 +14,7 @@ from dni_allocator.api.pool_schemas import PoolOrder
 from dni_allocator.api.routes import pools as api
 from dni_allocator.dashboard import live
 from dni_allocator.dashboard.access import Operator, PageRoute, Person, Viewer
-from dni_allocator.dashboard.forms import PoolForm
+from dni_allocator.dashboard.forms import POOL, FilledForm
 from dni_allocator.dashboard.overview import cards
 from dni_allocator.dashboard.page import fragment, render
 from dni_allocator.domain.errors import InvalidRequest, NumberTaken
@@ -59,14 +59,14 @@ async def _rows(person: Person, cursor: str | None) -> str:
 @router.get("/new-pool")
 async def new_pool(request: Request, person: Operator) -> Response:
     """The empty form."""
-    return render(request, "pool_form.html", person=person, form=PoolForm(), pool=None)
+    return render(request, "pool_form.html", person=person, form=_empty(person), pool=None)
 
 
 @router.post("/new-pool")
 async def make_pool(request: Request, person: Operator) -> Response:
     """Make the pool, or show the form again with what is wrong."""
     sent = await request.form()
-    form = PoolForm.typed(sent)
+    form = FilledForm.typed(POOL, sent).offering("vendor", list(person.services.shops.names()))
     try:
         pool = await api.create_pool(
             PoolOrder.model_validate(form.body() | _auto_buy(sent)), person.services, Response()
@@ -79,6 +79,10 @@ async def make_pool(request: Request, person: Operator) -> Response:
     else:
         return RedirectResponse(f"/dashboard/pools/{pool.id}?done=created", 303)
     return render(request, "pool_form.html", status=422, person=person, form=form, pool=None)
+
+
+def _empty(person: Person) -> FilledForm:
+    return FilledForm.of(POOL, {}).offering("vendor", list(person.services.shops.names()))
 
 
 def _auto_buy(sent: FormData) -> dict[str, object]:
