@@ -1,22 +1,17 @@
 """Anything at all where people, pages and vendors may write: no crash, and it reads back as it was.
 
-A long run: `make fuzz`.
+Few examples in `make test`, thousands in `make fuzz`.
 """
 
-import asyncio
 import base64
-import os
 import re
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
-from typing import Any, Final
+from typing import Final
 
-import httpx
 import hypothesis.strategies as st
 import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from dni_allocator.domain.errors import DniError, InvalidNumber
 from dni_allocator.domain.number import caller_number, parse_number
@@ -24,31 +19,10 @@ from dni_allocator.vendors.telnyx import signature as telnyx
 from dni_allocator.vendors.twilio import signature as twilio
 from dni_allocator.vendors.twilio.signature import TwilioSecrets
 from dni_allocator.webhooks import signing
+from tests.support.fuzzing import CLIENT_ID, FUZZ, JSON, PHONEISH, TEXT, Bench, Count
 from tests.support.rig import fictional
-from tests.support.service import ORIGIN, Service, Site, serving
+from tests.support.service import Site
 
-EXAMPLES: Final = int(os.environ.get("DNI_FUZZ_EXAMPLES", "100"))
-FUZZ: Final = settings(
-    max_examples=EXAMPLES, deadline=None, derandomize="DNI_FUZZ_EXAMPLES" not in os.environ,
-    database=None, suppress_health_check=list(HealthCheck),
-)  # fmt: skip
-TEXT: Final = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
-PHONEISH: Final = st.text("+0123456789 ()-./x#;=abcext\u0660\uff11\u2010\x00", max_size=45)
-# Only dots are no id: a client of HTTP takes them out of a path.
-CLIENT_ID: Final = st.from_regex(r"[A-Za-z0-9_.~-]{1,128}", fullmatch=True).filter(
-    lambda text: text.strip(".") != ""
-)
-JSON: Final = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**63 - 1)
-    | st.floats()
-    | st.text(max_size=30),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4)
-    ),
-    max_leaves=12,
-)  # fmt: skip
 NAMES: Final = st.sampled_from(
     [
         "key",
@@ -64,52 +38,16 @@ NAMES: Final = st.sampled_from(
 )
 
 
-class Bench:
-    """The service on a loop of its own: Hypothesis knows no coroutines."""
-
-    def __init__(self, redis_url: str) -> None:
-        self._runner = asyncio.Runner()
-        self._stack = AsyncExitStack()
-        self.service: Service = self._runner.run(self._start(redis_url))
-        self.site: Site = self._runner.run(self.service.pool(*fictional(1)))
-
-    async def _start(self, redis_url: str) -> Service:
-        return await self._stack.enter_async_context(serving(redis_url))
-
-    def post(self, path: str, body: bytes) -> httpx.Response:
-        """What a page gets."""
-        return self._runner.run(
-            self.service.http.post(path, content=body, headers={"Origin": ORIGIN})
-        )
-
-    def attribution(self, number: str) -> dict[str, Any]:
-        """Whose it was."""
-        return self._runner.run(self.service.attribution(number))
-
-    def erase(self, visitor: str) -> None:
-        """Take everything of a visitor away, so that the number is the next one's."""
-        path = f"/visitors/{visitor}"
-        answer = self._runner.run(self.service.admin("DELETE", path))
-        assert answer.status_code == 200, answer.text
-
-    def close(self) -> None:
-        """Stop the service and its loop."""
-        self._runner.run(self._stack.aclose())
-        self._runner.close()
-
-
 @pytest.fixture
-def bench(redis_url: str) -> Iterator[Bench]:
-    """The service and a pool of one number."""
-    opened = Bench(redis_url)
-    yield opened
-    opened.close()
+def site(bench: Bench) -> Site:
+    """A pool of one number."""
+    return bench.run(bench.service.pool(*fictional(1)))
 
 
-def test_no_bytes_break_the_tags_calls(bench: Bench) -> None:
+def test_no_bytes_break_the_tags_calls(bench: Bench, site: Site, count: Count) -> None:
     """Bytes, JSON of any shape, and JSON whose names are right: 2xx or 4xx, never 5xx."""
     shaped = st.dictionaries(NAMES, JSON, max_size=9).map(
-        lambda body: orjson.dumps({**body, "key": bench.site.key})
+        lambda body: orjson.dumps({**body, "key": site.key})
     )
     odd = st.binary(max_size=300) | JSON.map(
         lambda value: orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
@@ -120,6 +58,7 @@ def test_no_bytes_break_the_tags_calls(bench: Bench) -> None:
     def check(path: str, body: bytes) -> None:
         answer = bench.post(path, body)
 
+        count("bodies of the tag's calls")
         assert answer.status_code < 500, answer.text
         if answer.is_error:
             assert answer.headers["content-type"] == "application/problem+json"
@@ -127,7 +66,7 @@ def test_no_bytes_break_the_tags_calls(bench: Bench) -> None:
     check()
 
 
-def test_what_a_page_tells_reads_back_as_it_was(bench: Bench) -> None:
+def test_what_a_page_tells_reads_back_as_it_was(bench: Bench, site: Site, count: Count) -> None:
     """Through the arguments of the scripts and their records, whatever the characters are."""
 
     @FUZZ
@@ -137,27 +76,32 @@ def test_what_a_page_tells_reads_back_as_it_was(bench: Bench) -> None:
     )  # fmt: skip
     def check(visitor: str, page: str, url: str, referrer: str, fields: dict[str, str]) -> None:
         told = {"url": url, "referrer": referrer, "fields": fields}
-        body = {"key": bench.site.key, "visitor_id": visitor, "page_id": page, **told}
+        body = {"key": site.key, "visitor_id": visitor, "page_id": page, **told}
 
         answer = bench.post("/assign", orjson.dumps(body))
 
         assert answer.status_code == 200, answer.text
         (shown,) = answer.json()["numbers"]
         assert shown["status"] == "leased"
-        found = bench.attribution(shown["number"])
+        found = bench.run(bench.service.attribution(shown["number"]))
         assert found["visitor_id"] == visitor
         assert (found["url"] or "") == url
         assert (found["referrer"] or "") == referrer
-        assert fields.items() <= found["fields"].items()
-        bench.erase(visitor)
+        kept = found["fields"]
+        assert isinstance(kept, dict)
+        assert fields.items() <= kept.items()
+        erased = bench.admin("DELETE", f"/visitors/{visitor}")
+        assert erased.status_code == 200, erased.text
+        count("page views that read back as they were")
 
     check()
 
 
 @FUZZ
 @given(text=TEXT | PHONEISH, country=st.sampled_from(["US", "GB", "DE", "IT", "AR", "MX"]))
-def test_any_text_is_a_number_or_is_refused(text: str, country: str) -> None:
+def test_any_text_is_a_number_or_is_refused(count: Count, text: str, country: str) -> None:
     """A number that is read is read again as itself, everywhere; a refusal repeats nothing."""
+    count("phone numbers as they are typed")
     for read in (_parsed, caller_number):
         refused = ""
         try:
@@ -191,9 +135,10 @@ SECRET: Final = signing.new_secret(b"s" * 32)
        fields=st.lists(st.tuples(TEXT, TEXT), max_size=4),
        url=TEXT)  # fmt: skip
 def test_no_signature_of_chance_is_genuine(
-    headers: dict[str, str], body: bytes, fields: list[tuple[str, str]], url: str
+    count: Count, headers: dict[str, str], body: bytes, fields: list[tuple[str, str]], url: str
 ) -> None:
     """Whatever the headers hold: not genuine, said without falling over."""
+    count("signatures of chance (webhooks, Twilio, Telnyx)")
     for_json = None if fields else body
 
     assert not twilio.genuine(
@@ -210,9 +155,10 @@ def test_no_signature_of_chance_is_genuine(
 @FUZZ
 @given(body=st.binary(max_size=500), at=st.integers(0, 2**33), message_id=CLIENT_ID)
 def test_our_own_signature_holds_for_what_was_signed_and_nothing_else(
-    body: bytes, at: int, message_id: str
+    count: Count, body: bytes, at: int, message_id: str
 ) -> None:
     """For any body, in any second; one more byte and it does not."""
+    count("signatures of our own, right and changed")
     signed = signing.sign([SECRET], message_id=message_id, timestamp_s=at, body=body)
     headers = {
         "webhook-id": message_id,

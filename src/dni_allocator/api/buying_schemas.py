@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, StringConstraints
 
 from dni_allocator.api.schemas import AdminBody, PhoneText
+from dni_allocator.domain.digits import whole
 from dni_allocator.domain.errors import InvalidRequest
 from dni_allocator.domain.number import NumberType
 from dni_allocator.domain.purchase import MOST_NUMBERS, LineState, Purchase, PurchaseState
@@ -214,10 +215,11 @@ def position_of(cursor: str | None) -> tuple[int, str] | None:
     if cursor is None:
         return None
     created, _, record_id = cursor.partition(".")
-    if not created.isdigit() or not record_id:
+    created_ms = whole(created)
+    if created_ms is None or not record_id:
         errors = [{"field": "cursor", "detail": "Not a cursor of an earlier answer."}]
         raise InvalidRequest("cursor: Not a cursor of an earlier answer.", extra={"errors": errors})
-    return int(created), record_id
+    return created_ms, record_id
 
 
 def purchase_out(purchase: Purchase) -> PurchaseOut:

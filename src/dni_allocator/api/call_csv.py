@@ -22,7 +22,7 @@ COLUMNS: Final = (
 )  # fmt: skip
 
 _DANGEROUS: Final = re.compile(r"^[=+\-@\t\r\n]")
-_NUMBER: Final = re.compile(r"^\+[0-9]{3,15}$")
+_NUMBER: Final = re.compile(r"\+[0-9]{3,15}")
 
 
 def header() -> str:
@@ -37,7 +37,7 @@ def lines(calls: Iterable[Call]) -> str:
 
 def safe(cell: str) -> str:
     """The cell as no spreadsheet takes it for a formula."""
-    if _DANGEROUS.match(cell) and not _NUMBER.match(cell):
+    if _DANGEROUS.match(cell) and not _NUMBER.fullmatch(cell):
         return f"'{cell}"
     return cell
 

@@ -9,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from dni_allocator.api.backend_schemas import AttributionRowBody, BulkRowBody
 from dni_allocator.api.examples import add_examples
+from dni_allocator.api.links import add_links
 from dni_allocator.api.pool_schemas import AttachBody
 from dni_allocator.api.schemas import AssignBody, AssignOut, HeartbeatOut, PageBody, ProblemOut
 from dni_allocator.domain.catalogue import KINDS, Kind
@@ -85,6 +86,7 @@ def _completed(schema: dict[str, Any]) -> dict[str, Any]:
         for operation in operations.values():
             _add_problems(operation)
     add_examples(schema["paths"])
+    add_links(schema["paths"])
     _close_tuples(components)
     return schema
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from dni_allocator.domain.audit import AuditEntry
+from dni_allocator.domain.digits import whole
 from dni_allocator.domain.errors import DniError, InvalidRequest
 from dni_allocator.services.access import instant_ms
 from dni_allocator.store.audit import AuditStore
@@ -95,7 +96,7 @@ def _cursor(place: str) -> str:
 
 def _place(cursor: str) -> str:
     ms, _, sequence = cursor.removeprefix("a").partition("_")
-    if not (cursor.startswith("a") and ms.isdecimal() and sequence.isdecimal()):
+    if not (cursor.startswith("a") and None not in {whole(ms), whole(sequence)}):
         message = "cursor: not one of ours."
         raise InvalidRequest(message, extra={"errors": [{"field": "cursor", "detail": "unknown"}]})
     return f"{ms}-{sequence}"

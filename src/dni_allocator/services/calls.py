@@ -21,6 +21,7 @@ from dni_allocator.domain.call import (
     entry,
     pool_of_call,
 )
+from dni_allocator.domain.digits import whole
 from dni_allocator.domain.errors import (
     CallUnknown,
     EditConflict,
@@ -330,7 +331,10 @@ def _packed(position: Position) -> str:
 def _unpacked(cursor: str) -> Position:
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        at_ms, call_id = text.split(" ")
-        return int(at_ms), call_id
+        at, call_id = text.split(" ")
     except (binascii.Error, ValueError) as error:
         raise _invalid("cursor", "No cursor of this service.") from error
+    at_ms = whole(at)
+    if at_ms is None:
+        raise _invalid("cursor", "No cursor of this service.")
+    return at_ms, call_id

@@ -9,6 +9,7 @@ from typing import Final
 from dni_allocator.domain.catalogue import KINDS
 from dni_allocator.domain.conversion import EVENT_TYPE as CONVERTS
 from dni_allocator.domain.delivery import DeadLetter, Entry, LoggedAttempt, Unsendable
+from dni_allocator.domain.digits import whole
 from dni_allocator.domain.errors import InvalidRequest
 from dni_allocator.domain.events import Event, from_entry
 from dni_allocator.domain.webhook import Endpoint, Health
@@ -167,11 +168,10 @@ class Deliveries:
     async def _kept(self, endpoint_id: str, event_id: str) -> Entry | None:
         shard, _, entry_id = event_id.removeprefix("evt_s").partition("_")
         ms, _, sequence = entry_id.partition("-")
-        parts = (shard, ms, sequence)
-        is_ours = all(part.isascii() and part.isdigit() and len(part) <= 20 for part in parts)  # noqa: PLR2004 -- digits of 64 bits
-        if not is_ours or int(shard) >= len(self._logs):
+        at = whole(shard)
+        if at is None or at >= len(self._logs) or None in {whole(ms), whole(sequence)}:
             return None
-        log = self._logs[int(shard)]
+        log = self._logs[at]
         return await log.entry(entry_id) or await log.parked(endpoint_id, entry_id)
 
     # --- trying it out -------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from dni_allocator.domain.delivery import Entry
+from dni_allocator.domain.digits import whole
 from dni_allocator.domain.errors import CursorExpired, InvalidRequest
 from dni_allocator.domain.events import Event
 from dni_allocator.store.event_log import EventLog
@@ -110,7 +111,9 @@ def _unpacked(cursor: str, *, shards: int) -> list[str]:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         positions = json.loads(text)
         if isinstance(positions, list) and len(positions) == shards:
-            return ["{}-{}".format(*_pair(str(position))) for position in positions]
+            parts = [str(position).partition("-") for position in positions]
+            if all(None not in {whole(ms), whole(sequence)} for ms, _, sequence in parts):
+                return [str(position) for position in positions]
     except (binascii.Error, ValueError, UnicodeError, RecursionError):
         pass
     raise InvalidRequest("cursor: no cursor of this service.")

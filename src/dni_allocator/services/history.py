@@ -71,7 +71,8 @@ class History:
         latest = (now // step + 1) * step
         end = latest if end_ms is None else min(latest, -(-end_ms // step) * step)
         start = end - _USUAL[resolution] * step if start_ms is None else start_ms // step * step
-        start = max(start, (now - resolution.kept_ms) // step * step)
+        # No further than what is: the ends of time are years no answer can write.
+        start = min(latest, max(start, (now - resolution.kept_ms) // step * step))
         found = await self._store.buckets(pool_id, resolution, start_ms=start, end_ms=end)
         buckets = tuple(
             found.get(at_ms) or Bucket(start_ms=at_ms) for at_ms in range(start, end, step)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dni_allocator.domain.digits import whole
 from dni_allocator.domain.errors import InvalidRequest
 from dni_allocator.domain.lease import lease_id
 from dni_allocator.store.live_leases import LiveLease
@@ -51,7 +52,8 @@ def id_of(pool_id: str, lease: LiveLease) -> str:
 
 def _place(cursor: str) -> tuple[int, str]:
     deadline, _, digits = cursor.partition("_")
-    if not (deadline.isdecimal() and digits.isdecimal()):
+    deadline_ms = whole(deadline)
+    if deadline_ms is None or whole(digits) is None:
         message = "cursor: not one of ours."
         raise InvalidRequest(message, extra={"errors": [{"field": "cursor", "detail": "unknown"}]})
-    return int(deadline), f"+{digits}"
+    return deadline_ms, f"+{digits}"

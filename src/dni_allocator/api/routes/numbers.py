@@ -22,6 +22,7 @@ from dni_allocator.api.pool_schemas import (
     RejectedOut,
 )
 from dni_allocator.api.routes.pools import CursorQuery, ForceQuery, LimitQuery
+from dni_allocator.domain.digits import whole
 from dni_allocator.domain.errors import InvalidRequest, NumbersRejected, NumberTaken
 from dni_allocator.domain.number import parse_number
 from dni_allocator.services.access import Scope
@@ -85,7 +86,7 @@ async def list_numbers(
     pool_id: str, services: ServicesDep, limit: LimitQuery = 100, cursor: CursorQuery = None
 ) -> NumberPageOut:
     """List a pool's numbers, a page at a time; `limit` is a hint, the order is none."""
-    if cursor is not None and not cursor.isdigit():
+    if cursor is not None and whole(cursor) is None:
         message = "cursor: not one of ours."
         raise InvalidRequest(message, extra={"errors": [{"field": "cursor", "detail": "unknown"}]})
     found, following = await services.inventory.page(pool_id, cursor=cursor, limit=limit)

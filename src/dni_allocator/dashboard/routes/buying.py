@@ -11,6 +11,7 @@ from dni_allocator.api.routes import purchases as purchases_api
 from dni_allocator.api.routes import scaling as scaling_api
 from dni_allocator.dashboard.access import Operator, PageRoute, Viewer, in_all_pools
 from dni_allocator.dashboard.page import render
+from dni_allocator.domain.digits import whole
 
 router = APIRouter(prefix="/dashboard", route_class=PageRoute, include_in_schema=False)
 
@@ -46,7 +47,7 @@ async def buy(
     """Order numbers for a pool."""
     body: dict[str, object] = {
         "pool": pool_id,
-        "quantity": int(quantity) if quantity.isdecimal() else quantity,
+        "quantity": quantity if (typed := whole(quantity)) is None else typed,
     }
     if prefix.strip():
         body["prefix"] = prefix.strip().lstrip("+")

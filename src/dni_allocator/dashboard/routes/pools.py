@@ -17,6 +17,7 @@ from dni_allocator.dashboard.access import Operator, PageRoute, Person, Viewer
 from dni_allocator.dashboard.forms import POOL, FilledForm
 from dni_allocator.dashboard.overview import cards
 from dni_allocator.dashboard.page import fragment, render
+from dni_allocator.domain.digits import whole
 from dni_allocator.domain.errors import InvalidRequest, NumberTaken
 
 router = APIRouter(prefix="/dashboard", route_class=PageRoute, include_in_schema=False)
@@ -91,5 +92,6 @@ def _auto_buy(sent: FormData) -> dict[str, object]:
     prefix = str(sent.get("auto_buy_prefix", "")).strip().lstrip("+")
     if not quantity:
         return {}
-    wanted = int(quantity) if quantity.isdecimal() else quantity
+    typed = whole(quantity)
+    wanted = quantity if typed is None else typed
     return {"auto_buy": {"quantity": wanted, **({"prefix": prefix} if prefix else {})}}
