@@ -80,8 +80,8 @@ class Settings(BaseSettings):
     )
     request_timeout_s: Annotated[float, Field(gt=0, le=600)] = Field(
         default=30.0,
-        description="how long a client may take to send a request's head, and then its body, "
-        "seconds; then it is cut",
+        description="how long a client may take to send a request's head, and then its body, and "
+        "to read each 16 KB of an answer, seconds; then it is cut",
     )
     webhook_allow: str = Field(
         default="",

@@ -23,6 +23,7 @@ HALVES = {
     "endless header": b"GET / HTTP/1.1\r\nX-Long: " + b"a" * 500_000,
     "endless headers": b"GET / HTTP/1.1\r\n" + b"X-More: 1\r\n" * 50_000,
     "endless line": b"GET /" + b"a" * 500_000,
+    "ahead": b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 1000,
     "unread": b"POST /assign HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n{",
 }
 """Requests that are not whole, by what is missing, or never will be."""

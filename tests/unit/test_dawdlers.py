@@ -1,4 +1,4 @@
-"""Which connections owe the rest of a request, and which only look like it."""
+"""Which connections owe the rest of a request, or do not read, and which only look like it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -8,8 +8,13 @@ import uvicorn
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from dni_allocator.cli.corked import LARGEST_HEAD, LARGEST_REQUEST, CorkedHttpProtocol
-from dni_allocator.cli.dawdlers import Dawdlers
+from dni_allocator.cli.corked import (
+    LARGEST_HEAD,
+    LARGEST_REQUEST,
+    MOST_AHEAD,
+    CorkedHttpProtocol,
+)
+from dni_allocator.cli.dawdlers import LEAST_READ, Dawdlers
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -26,10 +31,15 @@ class Wire(asyncio.Transport):
         self.written = b""
         self.aborted = False
         self.closed = False
+        self.unread = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """What the client would read."""
         self.written += bytes(data)
+
+    def get_write_buffer_size(self) -> int:
+        """What the client has not taken from us."""
+        return self.unread
 
     def is_closing(self) -> bool:
         """Whether it was closed by us."""
@@ -171,6 +181,52 @@ async def test_an_answer_nobody_fetches_does_not_hold_a_closed_connection(opened
     line.wire.close()
 
     assert [dawdlers.cut([line.protocol], now) for now in (0.0, 30.0)] == [0, 1]
+
+
+@pytest.mark.parametrize("answering", [_obliging, _telling], ids=["an-answer", "a-stream"])
+async def test_who_does_not_read_is_cut(opened: Opening, answering: Answering) -> None:
+    """Slow read: an answer waits in our memory for as long as somebody likes."""
+    line, dawdlers = opened(answering), Dawdlers(longest_s=30)
+    await line.sends(GET)
+    line.wire.unread = 10 * LEAST_READ
+
+    found = [dawdlers.cut([line.protocol], now) for now in (0.0, 29.9)]
+    line.wire.unread -= 1  # a byte now and then is no reading
+    found += [dawdlers.cut([line.protocol], now) for now in (29.95, 31.0, 60.0)]
+
+    assert found == [0, 0, 0, 0, 1]
+    assert line.wire.aborted
+
+
+async def test_a_slow_reader_who_goes_on_is_left_alone(opened: Opening) -> None:
+    """A large list over a poor line, for hours: what counts is that it moves."""
+    line, dawdlers = opened(_telling), Dawdlers(longest_s=30)
+    await line.sends(GET)
+
+    for second in range(0, 3600, 20):
+        line.wire.unread = (3600 - second) * LEAST_READ
+        dawdlers.cut([line.protocol], float(second))
+    line.wire.unread = LEAST_READ // 2
+    dawdlers.cut([line.protocol], 3600.0)
+    line.protocol.pause_writing()
+    line.protocol.resume_writing()
+    line.protocol.pause_writing()
+    dawdlers.cut([line.protocol], 3629.0)  # as much waits, but it is other bytes
+
+    assert dawdlers.cut([line.protocol], 3650.0) == 0
+    assert not line.wire.aborted
+
+
+async def test_more_requests_ahead_than_anybody_sends_are_cut(opened: Opening) -> None:
+    """A packet full of the smallest requests would be kept at a hundred times its size."""
+    line = opened(_busy)
+    await line.sends(GET * (MOST_AHEAD + 1))
+    kept = not line.wire.aborted
+
+    await line.sends(GET)
+
+    assert kept
+    assert line.wire.aborted
 
 
 async def test_a_head_without_end_is_refused(opened: Opening) -> None:

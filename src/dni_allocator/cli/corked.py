@@ -4,7 +4,8 @@ uvicorn sends the head of an answer and its body each in a system call of its ow
 third of the CPU time of `/assign` here (py-spy, 64 connections); put together they are one, and
 the client is woken once.
 
-It also bounds what one request may send before it is whole: httptools keeps headers of any size.
+It also bounds what a client may send before we answer: httptools keeps headers of any size, and
+uvicorn a record of every request in a packet.
 """
 
 import asyncio
@@ -20,6 +21,10 @@ LARGEST_REQUEST: Final = 6 * 1024 * 1024
 """Bytes on the wire of one request. Bodies have smaller limits of their own (413); chunk marks and
 trailers, which the application never sees, have this one."""
 
+MOST_AHEAD: Final = 32
+"""Requests sent before the answer to an earlier one. Browsers and proxies send none; a packet of
+small ones would be kept at a hundred times its size."""
+
 _HEAD_TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
@@ -31,6 +36,8 @@ class CorkedHttpProtocol(HttpToolsProtocol):
 
     _counted: HTTPScope | None = None
     _received: int = 0
+    relieved: int = 0
+    """How often the client read so much of what we had to wait with that we went on."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Put the cork in."""
@@ -43,6 +50,13 @@ class CorkedHttpProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self.scope is request:
             self._count(len(data))
+        elif self.pipeline and len(self.pipeline) > MOST_AHEAD:
+            self.transport.abort()
+
+    def resume_writing(self) -> None:
+        """The client has taken enough to be sent more."""
+        self.relieved += 1
+        super().resume_writing()
 
     @property
     def last(self) -> RequestResponseCycle | None:
