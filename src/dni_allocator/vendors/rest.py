@@ -5,6 +5,7 @@ where the vendor surely did not act on it: no connection, or 429. Everything els
 which the caller resolves by looking, never by asking again. Knows nothing of numbers.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -90,7 +91,12 @@ class Rest:
         self._client = httpx.AsyncClient(
             base_url=base_url,
             auth=auth,
-            headers={"Accept": "application/json", **(headers or {})},
+            # Not packed: what is read is what is kept, so a small answer cannot become a large one.
+            headers={
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+                **(headers or {}),
+            },
             timeout=httpx.Timeout(self._patience.answer_s, connect=_CONNECT_S),
             limits=httpx.Limits(max_connections=8),
             # Neither a proxy nor a netrc of the environment, and no address but the configured one.
@@ -186,16 +192,20 @@ class Rest:
     ) -> bytes:
         body = bytearray()
         try:
-            async with self._client.stream(
-                method, path, params=_query(params), data=form, json=json
-            ) as answer:
-                async for part in answer.aiter_bytes():
+            # httpx waits so long for each part, for ever in sum.
+            async with (
+                asyncio.timeout(self._patience.answer_s),
+                self._client.stream(
+                    method, path, params=_query(params), data=form, json=json
+                ) as answer,
+            ):
+                async for part in answer.aiter_raw():
                     body += part
                     if len(body) > LARGEST_ANSWER:
                         raise InDoubt(f"{self._vendor} answered more than we read.")
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise NotReached(f"{self._vendor} cannot be reached.") from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             raise InDoubt(f"{self._vendor} did not answer ({type(error).__name__}).") from error
         return self._judged(answer, bytes(body))
 
