@@ -4,6 +4,7 @@ Few examples in `make test`, thousands in `make fuzz`.
 """
 
 import base64
+import itertools
 import re
 from typing import Final
 
@@ -11,7 +12,7 @@ import hypothesis.strategies as st
 import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given
+from hypothesis import example, given
 
 from dni_allocator.domain.errors import DniError, InvalidNumber
 from dni_allocator.domain.number import caller_number, parse_number
@@ -19,8 +20,18 @@ from dni_allocator.vendors.telnyx import signature as telnyx
 from dni_allocator.vendors.twilio import signature as twilio
 from dni_allocator.vendors.twilio.signature import TwilioSecrets
 from dni_allocator.webhooks import signing
-from tests.support.fuzzing import CLIENT_ID, FUZZ, JSON, PHONEISH, TEXT, Bench, Count
-from tests.support.rig import fictional
+from tests.support.fuzzing import (
+    CLIENT_ID,
+    EXAMPLES,
+    FUZZ,
+    JSON,
+    PHONEISH,
+    TEXT,
+    Bench,
+    Count,
+    fuzz,
+)
+from tests.support.rig import SETTINGS, fictional
 from tests.support.service import Site
 
 NAMES: Final = st.sampled_from(
@@ -38,10 +49,13 @@ NAMES: Final = st.sampled_from(
 )
 
 
+(NUMBER,) = fictional(1)
+
+
 @pytest.fixture
 def site(bench: Bench) -> Site:
     """A pool of one number."""
-    return bench.run(bench.service.pool(*fictional(1)))
+    return bench.run(bench.service.pool(NUMBER))
 
 
 def test_no_bytes_break_the_tags_calls(bench: Bench, site: Site, count: Count) -> None:
@@ -68,6 +82,7 @@ def test_no_bytes_break_the_tags_calls(bench: Bench, site: Site, count: Count) -
 
 def test_what_a_page_tells_reads_back_as_it_was(bench: Bench, site: Site, count: Count) -> None:
     """Through the arguments of the scripts and their records, whatever the characters are."""
+    views = itertools.count()
 
     @FUZZ
     @given(
@@ -75,6 +90,8 @@ def test_what_a_page_tells_reads_back_as_it_was(bench: Bench, site: Site, count:
         fields=st.dictionaries(TEXT.map(lambda t: f"x{t}"[:64]), TEXT, max_size=5),
     )  # fmt: skip
     def check(visitor: str, page: str, url: str, referrer: str, fields: dict[str, str]) -> None:
+        # Somebody who comes back and tells nothing is known by what they told before.
+        visitor = f"{next(views)}~{visitor}"[:128]
         told = {"url": url, "referrer": referrer, "fields": fields}
         body = {"key": site.key, "visitor_id": visitor, "page_id": page, **told}
 
@@ -90,9 +107,30 @@ def test_what_a_page_tells_reads_back_as_it_was(bench: Bench, site: Site, count:
         kept = found["fields"]
         assert isinstance(kept, dict)
         assert fields.items() <= kept.items()
-        erased = bench.admin("DELETE", f"/visitors/{visitor}")
-        assert erased.status_code == 200, erased.text
+        bench.service.clock.advance(seconds=SETTINGS.idle_limit_s)  # the number is the next one's
         count("page views that read back as they were")
+
+    check()
+
+
+def test_a_visitor_of_any_id_is_erased(bench: Bench, site: Site, count: Count) -> None:
+    """The id stands in a path then: what `/assign` takes must be one that can stand there."""
+
+    @fuzz(max(20, EXAMPLES // 50))
+    @given(visitor=CLIENT_ID | st.text("./~-_a", min_size=1, max_size=6), page=CLIENT_ID)
+    @example(visitor=".", page="p")
+    @example(visitor="..", page="p")
+    def check(visitor: str, page: str) -> None:
+        body = {"key": site.key, "visitor_id": visitor, "page_id": page}
+
+        answer = bench.post("/assign", orjson.dumps(body))
+
+        count("visitors erased by id")
+        assert answer.status_code in {200, 422}, answer.text
+        if answer.status_code == 200:
+            erased = bench.admin("DELETE", f"/visitors/{visitor}")
+            assert erased.status_code == 200, erased.text
+            assert bench.run(bench.service.attribution(NUMBER))["visitor_id"] is None
 
     check()
 
