@@ -13,6 +13,7 @@ from pathlib import Path
 
 from loadtests.bench import (
     backlog,
+    clustered,
     forwarding,
     http_rows,
     instructions,
@@ -34,6 +35,7 @@ PARTS: tuple[tuple[tuple[str, ...], Part], ...] = (
     (http_rows.NAMES, http_rows.measure),
     (redis_side.NAMES, redis_side.measure),
     (instructions.NAMES, instructions.measure),
+    (clustered.NAMES, clustered.measure),
     (scaling.NAMES, scaling.measure),
     (scaling_http.NAMES, scaling_http.measure),
     (memory.NAMES, memory.measure),

@@ -23,7 +23,15 @@ import httpx
 import pytest
 from redis.crc import key_slot
 
-from tests.support.cluster import LOOPBACK, Cluster, Node, clustered, free_ports, watched
+from tests.support.cluster import (
+    LOOPBACK,
+    Cluster,
+    Node,
+    atomically,
+    clustered,
+    free_ports,
+    watched,
+)
 from tests.support.program import started
 from tests.support.rig import fictional
 from tests.support.service import ADMIN_KEY, ORIGIN, SHOP
@@ -256,20 +264,6 @@ async def test_a_primary_fails(how: str, tmp_path: Path) -> None:
             assert await stage.failovers() >= 1
 
         judge(stage, f"cluster, primary {how}", lost=(begin, end))
-
-
-def atomically(cluster: Cluster, slot: int, source: Node, target: Node) -> None:
-    """As Valkey 9 does it: one command, and the slot is elsewhere at once."""
-    source.ask(
-        "CLUSTER",
-        "MIGRATESLOTS",
-        "SLOTSRANGE",
-        slot,
-        slot,
-        "NODE",
-        str(target.ask("CLUSTER", "MYID")),
-    )
-    wait_until(lambda: cluster.owner(slot) is target, timeout_s=60, what="the slot moves")
 
 
 def key_by_key(cluster: Cluster, slot: int, source: Node, target: Node) -> None:

@@ -261,3 +261,20 @@ async def test_a_closed_connection_serves_nobody(redis_url: str) -> None:
         await waiting
     with pytest.raises(StoreUnavailable):
         await connection.pipelined("PING")
+
+
+async def test_closing_while_it_dials_refuses_those_who_wait() -> None:
+    """A node that left a cluster is closed under its callers: they are told, not cancelled."""
+
+    async def never() -> asyncio.Transport:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    shared = Multiplexed(never, timeout_s=20)
+    waiting = asyncio.ensure_future(shared.execute("PING"))
+    await asyncio.sleep(0)
+
+    await shared.close()
+
+    with pytest.raises(StoreUnavailable):
+        await waiting

@@ -119,6 +119,16 @@ class Cluster:
                     found.append(node)
         return found
 
+    def replicas(self, primary: Node) -> list[Node]:
+        """Who copies this node, of those that answer."""
+        found = []
+        for node in self.nodes:
+            with contextlib.suppress(RedisError):
+                told = node.ask("ROLE")
+                if isinstance(told, (list, tuple)) and told[0] == "slave":
+                    found += [node] if int(str(told[2])) == primary.port else []
+        return found
+
     def owner(self, slot: int) -> Node:
         """Who serves a slot, as the first node that answers has it."""
         for asked in self.nodes:
@@ -135,6 +145,20 @@ class Cluster:
             return all(_content(node) for node in running)
         except RedisError:
             return False
+
+
+def atomically(cluster: Cluster, slot: int, source: Node, target: Node) -> None:
+    """Move a slot as Valkey 9 does it: one command, and it is elsewhere at once."""
+    source.ask(
+        "CLUSTER",
+        "MIGRATESLOTS",
+        "SLOTSRANGE",
+        slot,
+        slot,
+        "NODE",
+        str(target.ask("CLUSTER", "MYID")),
+    )
+    wait_until(lambda: cluster.owner(slot) is target, timeout_s=60, what="the slot moves")
 
 
 def role(node: Node) -> str:

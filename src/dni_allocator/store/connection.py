@@ -4,7 +4,6 @@ The only module that decides how redis-py is set up. Everything above sees `Conn
 which raises `StoreUnavailable` for every way a server can be out of reach, and `NoScript`.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from time import perf_counter
@@ -12,9 +11,8 @@ from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
-from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     ClusterDownError,
@@ -23,13 +21,13 @@ from redis.exceptions import (
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
-    RedisClusterException,
-    RedisError,
     ResponseError,
     TryAgainError,
 )
 
 from dni_allocator.domain.errors import ConfigurationError, StoreUnavailable
+from dni_allocator.store.clustered import Clustered
+from dni_allocator.store.dialling import AWAY, Line
 from dni_allocator.store.multiplexed import Multiplexed
 from dni_allocator.store.refusals import refusal
 from dni_allocator.store.script_times import ScriptTimes
@@ -40,10 +38,6 @@ _PASSING = (
     TryAgainError,
 )  # fmt: skip
 """What redis-py makes of the errors that `refusals` knows by their first word, which it drops."""
-
-_AWAY = (RedisError, RedisClusterException, OSError, TimeoutError)
-"""Out of reach. A cluster none of whose nodes answers, or with a slot that is nobody's, is no
-`RedisError` to redis-py."""
 
 _OF_ALL = frozenset({"INFO", "CONFIG"})
 """Commands without a key that ask what each primary of a cluster says."""
@@ -61,7 +55,7 @@ class Connection:
     """One server, a Sentinel-watched primary, or a cluster: by a pool, and by one shared pipe.
 
     `execute` is for everything: it takes a connection of redis-py's pool. `pipelined` is for
-    scripts of the hot path: all calls share one connection (on a cluster it is `execute`).
+    scripts of the hot path: all calls share one connection, on a cluster one to each node.
     `admit` is asked before that one is dialled, and raises `StoreUnavailable` to refuse.
 
     `url`: `redis://`, `rediss://`, `unix://`, `redis+sentinel://host:port,host:port/name[/db]`,
@@ -77,7 +71,6 @@ class Connection:
         admit: Callable[[], None] | None = None,
     ) -> None:
         self.url = url
-        self._admit = admit
         self._client = _client(url, timeout_s=timeout_s, most_connections=most_connections)
         self.failures: Counter[tuple[str]] = Counter()
         """How often the server failed us, by kind; for the metrics."""
@@ -85,20 +78,24 @@ class Connection:
         """How often another server became a primary: a Sentinel told another address, the server
         had become a replica, or a primary of a cluster was gone when INFO was asked of all."""
         self.script_times = ScriptTimes()
-        self._address: tuple[str, int] | None = None
         self._primaries: frozenset[str] = frozenset()
-        self._dialled: AbstractConnection | None = None
-        self._multiplexed: Multiplexed | None = None
-        self.pipelined: Execute = self.execute
-        if isinstance(self._client, Redis):
-            self._multiplexed = Multiplexed(
-                self._dial,
-                timeout_s=timeout_s,
-                failures=self.failures,
-                times=self.script_times,
-                demoted=self._on_demotion,
+        self._line: Line | None = None
+        self._shared: Multiplexed | Clustered
+        if isinstance(self._client, RedisCluster):
+            self._shared = Clustered(
+                self._client, timeout_s=timeout_s, failures=self.failures, times=self.script_times,
+                others=self.execute, admit=admit,
+            )  # fmt: skip
+        else:
+            # Without annotations in redis-py.
+            self._line = Line(
+                self._client.connection_pool.make_connection, admit=admit, took_over=self._took_over
             )
-            self.pipelined = self._multiplexed.execute
+            self._shared = Multiplexed(
+                self._line.dial, timeout_s=timeout_s, failures=self.failures,
+                times=self.script_times, demoted=self._line.demoted,
+            )  # fmt: skip
+        self.pipelined: Execute = self._shared.execute
 
     async def execute(self, *command: str | bytes | int) -> object:
         """Send one command and return its reply, strings as bytes.
@@ -125,7 +122,7 @@ class Connection:
         except ResponseError as error:
             self.failures[("refused",)] += 1
             raise refusal(str(error)) from error
-        except _AWAY as error:
+        except AWAY as error:
             self.failures[("unreachable",)] += 1
             message = f"The store does not answer ({type(error).__name__})."
             raise StoreUnavailable(message) from error
@@ -141,53 +138,23 @@ class Connection:
         try:
             async for name in self._client.scan_iter(match=pattern, count=2_000):
                 yield name.decode()
-        except _AWAY as error:
+        except AWAY as error:
             message = f"The store does not answer ({type(error).__name__})."
             raise StoreUnavailable(message) from error
 
     async def close(self) -> None:
         """Close every connection. Safe to repeat."""
-        if self._multiplexed is not None:
-            await self._multiplexed.close()
-        if self._dialled is not None:
-            await self._dialled.disconnect(nowait=True)
+        await self._shared.close()
+        if self._line is not None:
+            await self._line.hang_up()
         await self._client.aclose()
+        if isinstance(self._client, Redis):
+            pool = self._client.connection_pool
+            if isinstance(pool, SentinelConnectionPool):
+                await pool.sentinel_manager.aclose()
 
-    async def _dial(self) -> asyncio.Transport:
-        """A new connection, set up by redis-py (TLS, AUTH, SELECT, Sentinel), as a bare transport.
-
-        redis-py has no public way to take the transport over, hence the one private name.
-        """
-        if isinstance(self._client, RedisCluster):
-            message = "a cluster has no single connection to share"
-            raise ConfigurationError(message)
-        if self._admit is not None:
-            self._admit()
-        if self._dialled is not None:
-            await self._dialled.disconnect(nowait=True)
-        try:
-            # Without annotations in redis-py.
-            connection = self._client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
-            await connection.connect()
-        except _AWAY as error:
-            message = f"The store cannot be reached ({type(error).__name__})."
-            raise StoreUnavailable(message) from error
-        # A server on a socket has no address; it has no replica either.
-        address = (getattr(connection, "host", ""), getattr(connection, "port", 0))
-        if self._address not in (None, address):
-            self.failovers[()] += 1
-        self._address = address
-        self._dialled = connection
-        writer = connection._writer  # noqa: SLF001 - see above
-        if writer is None:
-            message = "The store closed the connection at once."
-            raise StoreUnavailable(message)
-        transport: asyncio.Transport = writer.transport
-        return transport
-
-    def _on_demotion(self) -> None:
+    def _took_over(self) -> None:
         self.failovers[()] += 1
-        self._address = None  # whatever is dialled next, this failover is counted
 
     def _compare_primaries(self, names: frozenset[str]) -> None:
         self.failovers[()] += len(self._primaries - names)
@@ -261,14 +228,23 @@ def _sentinel_client(url: str, *, timeout_s: float, retry: Retry) -> Redis:
     for host in hosts.split(","):
         name, _, port = host.partition(":")
         addresses.append((name, int(port or 26379)))
+    # They are asked one after the other, and who dials waits `timeout_s` for all of it: one that
+    # stands still, perhaps on the primary's own machine, must leave time for the others.
+    share_s = timeout_s / (len(addresses) + 1)
+    each = {
+        "socket_timeout": share_s,
+        "socket_connect_timeout": share_s,
+        "retry": Retry(NoBackoff(), 0),
+    }
     # redis-py leaves Sentinel's constructor and master_for without annotations.
-    sentinel = Sentinel(addresses, socket_timeout=timeout_s)  # type: ignore[no-untyped-call]
+    sentinel = Sentinel(addresses, sentinel_kwargs=each)  # type: ignore[no-untyped-call]
     primary: Redis = sentinel.master_for(
         path[0],
         db=int(path[1]) if len(path) > 1 else 0,
         username=username or None,
         password=password or None,
         socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
         retry=retry,
     )
     return primary

@@ -16,7 +16,7 @@ from typing import Final, cast
 import hiredis
 
 from dni_allocator.domain.errors import StoreUnavailable
-from dni_allocator.store.refusals import refusal
+from dni_allocator.store.refusals import Redirected, Refused, refusal
 from dni_allocator.store.script_times import ScriptTimes
 from dni_allocator.store.scripts import NoScript
 
@@ -29,6 +29,10 @@ _CHECKS_PER_TIMEOUT: Final = 4
 _READS_A_SAMPLE: Final = 8
 """One call of every eighth read from the connection is measured: of every read it would be 1 % of
 the time of an `/assign`."""
+
+_ASKING: Final = hiredis.pack_command(("ASKING",))
+
+_CLOSED: Final = "The connection to the store was closed."
 
 _TRIES: Final = 3
 """A restart cuts old connections and may cut the first new one; a fourth cut is an outage."""
@@ -86,9 +90,25 @@ class Multiplexed:
                     raise
                 continue
             if isinstance(reply, hiredis.ReplyError):
-                raise self._error(reply, pipe)
+                error = self._error(reply, pipe)
+                if tries == 1 and isinstance(error, Refused) and error.word == "READONLY":
+                    continue
+                raise error
             return reply
         raise AssertionError  # the last try returns or raises
+
+    async def execute_asking(self, *command: str | bytes | int) -> object:
+        """As `execute`, for a slot that this node of a cluster is only about to get. Sent once."""
+        packed = hiredis.pack_command(command)  # type: ignore[arg-type]  # as above
+        pipe = self._pipe
+        if pipe is None or pipe.lost:
+            pipe = await self._connected()
+        # Nothing can come between these two; the reply to the first is nobody's.
+        pipe.send(_ASKING).cancel()
+        reply = await pipe.send(packed)
+        if isinstance(reply, hiredis.ReplyError):
+            raise self._error(reply, pipe)
+        return reply
 
     def _error(self, reply: hiredis.ReplyError, pipe: "_Pipe") -> Exception:
         if str(reply).startswith("READONLY"):
@@ -98,14 +118,13 @@ class Multiplexed:
                 self._demoted()
             pipe.end("the server became a replica")
         error = refusal(str(reply))
-        if not isinstance(error, NoScript):
+        if not isinstance(error, (NoScript, Redirected)):
             self._failures[("refused",)] += 1
         return error
 
     async def _connected(self) -> "_Pipe":
         if self._closed:
-            message = "The connection to the store was closed."
-            raise StoreUnavailable(message)
+            raise StoreUnavailable(_CLOSED)
         if self._dialling is None:
             self._dialling = asyncio.create_task(self._connect())
             # Its error is also ours when nobody stays to hear it.
@@ -114,8 +133,15 @@ class Multiplexed:
             self._failures[("away",)] += 1
             message = "The store is away."
             raise StoreUnavailable(message)
-        # Shielded: the dialling is for all who wait, and must survive one who leaves.
-        return await asyncio.shield(self._dialling)
+        dialling = self._dialling
+        try:
+            # Shielded: the dialling is for all who wait, and must survive one who leaves.
+            return await asyncio.shield(dialling)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if not dialling.cancelled() or (task is not None and task.cancelling()):
+                raise  # it was the caller who left
+            raise StoreUnavailable(_CLOSED) from error
 
     async def _connect(self) -> "_Pipe":
         try:
