@@ -41,6 +41,8 @@ class Proxy:
         """Whether connections are refused: taken, and slammed at once."""
         self.taken = 0
         """Connections so far, refused ones too."""
+        self.passed = 0
+        """Bytes passed on so far, either way."""
         self.lost = 0
         """Replies that never came."""
         self._passing_before_loss = -1
@@ -152,8 +154,10 @@ class Proxy:
                     if replies and self._loses():
                         link.end(Ending.RST)
                         return
-                    writer.write(chunk[at : at + self.piece])
+                    piece = chunk[at : at + self.piece]
+                    writer.write(piece)
                     await writer.drain()
+                    self.passed += len(piece)
             await self._open_road.wait()
         if not link.forgotten:
             link.end(Ending.FIN)
