@@ -91,6 +91,21 @@ async def test_lock_is_mine_until_it_runs_out(outbox: Outbox, connection: Connec
     assert 0 < ttl <= 60_000
 
 
+async def test_a_lock_from_before_the_clock_went_back_is_not_held_for_longer(
+    outbox: Outbox, connection: Connection
+) -> None:
+    """Its owner may be dead; one that lives renews it as ever."""
+    await outbox.lock("whe_a", token="one", ttl_ms=10_000)
+    await connection.execute("PEXPIRE", KEYS.forwarder_lock("whe_a"), 3_600_000)
+
+    assert not await outbox.lock("whe_a", token="two", ttl_ms=10_000)
+
+    left = await connection.execute("PTTL", KEYS.forwarder_lock("whe_a"))
+    assert isinstance(left, int)
+    assert left <= 10_000
+    assert await outbox.lock("whe_a", token="one", ttl_ms=10_000)
+
+
 async def test_unlock_is_for_the_owner_only(outbox: Outbox) -> None:
     """A forwarder that lost its lock cannot give away that of its successor."""
     await outbox.lock("whe_a", token="one", ttl_ms=60_000)
@@ -115,6 +130,16 @@ async def test_presence_counts_the_living(connection: Connection) -> None:
 
     await connection.execute("ZADD", FORWARDERS, 1, "died long ago")
     assert await presence.announce("two", ttl_ms=60_000) == 1
+
+
+async def test_presence_from_before_the_clock_went_back_does_not_count(
+    connection: Connection,
+) -> None:
+    """A forwarder of the future would be counted until then, dead or alive."""
+    presence = Presence(connection.execute)
+    await connection.execute("ZADD", FORWARDERS, 4_000_000_000_000, "of the future")
+
+    assert await presence.announce("one", ttl_ms=10_000) == 1
 
 
 async def test_a_new_endpoint_starts_now(

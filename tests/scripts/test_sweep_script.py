@@ -49,6 +49,23 @@ async def test_done_forgets_holders_at_the_end_of_the_window(rig: Rig) -> None:
     assert await rig.execute("HEXISTS", rig.shards.pool(pool.id).holders, number) == 0
 
 
+async def test_a_clock_that_went_back_keeps_no_holder_for_ever(rig: Rig) -> None:
+    """Ends before the mark of what was forgotten come again; they are forgotten in their time."""
+    pool = await rig.pool(2)
+    await rig.lease(pool, "ann")
+    rig.clock.advance(ms=300_000 + WINDOW_MS)
+    await call(rig, "sweep")
+    await call(rig, "sweep")
+    rig.clock.advance(ms=-300_000 - WINDOW_MS)
+    number = await rig.lease(pool, "bob")
+    assert (await call(rig, "close", visitor_id="bob", delay=0))[0] == "CLOSED"
+
+    rig.clock.advance(ms=WINDOW_MS)
+    await call(rig, "sweep")
+
+    assert await rig.execute("HEXISTS", rig.shards.pool(pool.id).holders, number) == 0
+
+
 async def test_forgetting_is_bounded_and_misses_nobody(rig: Rig) -> None:
     """Many leases that ended in one instant are forgotten together, over several runs."""
     pool = await rig.pool(7)

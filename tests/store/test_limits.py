@@ -71,6 +71,18 @@ async def test_refused_tries_cost_nothing(rig: Rig) -> None:
     assert (await _ask(rig, pool, "ann")).reason is Reason.NEW
 
 
+async def test_a_clock_that_went_back_locks_nobody_out(rig: Rig) -> None:
+    """What was used up in a future that is none any more does not count; the rate holds again."""
+    pool = await rig.pool(10, settings=PER_VISITOR)
+    for _ in range(3):
+        await _come_and_go(rig, pool, "ann")
+    rig.clock.advance(seconds=-3_600)
+
+    reasons = [(await _come_and_go(rig, pool, "ann")).reason for _ in range(3)]
+
+    assert reasons == [Reason.NEW, Reason.NEW, Reason.RATE_LIMITED]
+
+
 async def test_a_visitors_rate_is_their_own(rig: Rig) -> None:
     """Others are not held up."""
     pool = await rig.pool(10, settings=PER_VISITOR)

@@ -123,18 +123,22 @@ class Deliveries:
             sent += await self._again(endpoint, shard, entries)
         return Replayed(sent, tuple(missing))
 
-    async def replay_range(self, endpoint_id: str, *, since_ms: int, until_ms: int) -> Replayed:
+    async def replay_range(
+        self, endpoint_id: str, *, since_ms: int, until_ms: int | None
+    ) -> Replayed:
         """Send again what was written from `since_ms` to `until_ms` and the endpoint wants.
 
-        At most some 10,000 events in a call. The instants are those of writing, ms since 1970.
+        At most some 10,000 events in a call. The instants are those of writing, ms since 1970, by
+        the store's clock; None: all that follows.
         """
+        until = "+" if until_ms is None else str(until_ms)
         endpoint = await self._endpoints.get(endpoint_id)
         room = MOST_REPLAYED // len(self._logs)
         sent, stopped_ms = 0, None
         for log in self._logs:
             after, here = f"{max(0, since_ms - 1)}-18446744073709551615", 0
             while here < room:
-                some = await log.entries(after=after, until=str(until_ms), limit=_PAGE)
+                some = await log.entries(after=after, until=until, limit=_PAGE)
                 if not some:
                     break
                 after, here = some[-1].id, here + len(some)

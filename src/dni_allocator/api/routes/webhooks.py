@@ -157,11 +157,11 @@ async def replay(endpoint_id: str, body: ReplayBody, services: ServicesDep) -> R
     if body.event_ids is not None:
         done = await services.deliveries.replay_ids(endpoint_id, body.event_ids)
     elif body.since is not None:
-        until = body.until or datetime.now(tz=UTC)
         done = await services.deliveries.replay_range(
             endpoint_id,
             since_ms=max(0, int(body.since.timestamp() * 1000)),
-            until_ms=max(0, int(until.timestamp() * 1000)),
+            # Not this machine's idea of now: the newest there is.
+            until_ms=None if body.until is None else max(0, int(body.until.timestamp() * 1000)),
         )
     else:
         done = await services.deliveries.replay_dead_letters(endpoint_id)

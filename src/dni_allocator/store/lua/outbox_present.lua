@@ -13,5 +13,7 @@ if ttl == 0 then
 else
   redis.call("ZADD", forwarders, now, token)
   redis.call("ZREMRANGEBYSCORE", forwarders, "-inf", "(" .. string.format("%.0f", now - ttl))
+  -- From before the clock went back: who lives tells of it again.
+  redis.call("ZREMRANGEBYSCORE", forwarders, "(" .. string.format("%.0f", now), "+inf")
 end
 return {"OK", tostring(redis.call("ZCARD", forwarders))}

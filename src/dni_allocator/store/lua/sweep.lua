@@ -52,6 +52,9 @@ local forgotten, next_purge = 0, nil
 local function forget(shelf)
   local key, mark = free .. shelf, "purged:" .. shelf
   local purged = redis.call("HGET", conf, mark) or NEVER_LEASED
+  if tonumber(purged) > horizon then
+    purged = NEVER_LEASED -- the clock went back: numbers come that end before the mark
+  end
   local old = redis.call("ZRANGEBYSCORE", key, "(" .. purged, horizon, "WITHSCORES", "LIMIT", 0, limit)
   local last = old[#old]
   if #old == 2 * limit then

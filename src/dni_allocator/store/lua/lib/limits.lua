@@ -10,20 +10,25 @@ local wait_for, leases_of_network, limited_for, charge_lease
 if policy ~= "" then
   local DAY = 86400000 -- ms
 
+  -- The stored arrival. One that is further ahead than a burst is from before the clock went back.
+  local function arrival_of(key, interval, burst, now)
+    local arrival = tonumber(redis.call("GET", key) or "0")
+    return arrival <= now + interval * burst and arrival or 0
+  end
+
   -- The ms to wait until one more fits, 0 if it does now.
   function wait_for(key, interval, burst, now)
     if interval == 0 then
       return 0
     end
-    local arrival = tonumber(redis.call("GET", key) or "0")
-    return math.max(0, arrival - now - interval * (burst - 1))
+    return math.max(0, arrival_of(key, interval, burst, now) - now - interval * (burst - 1))
   end
 
-  local function charge(key, interval, now)
+  local function charge(key, interval, burst, now)
     if interval == 0 then
       return
     end
-    local arrival = math.max(now, tonumber(redis.call("GET", key) or "0")) + interval
+    local arrival = math.max(now, arrival_of(key, interval, burst, now)) + interval
     redis.call("SET", key, string.format("%.0f", arrival), "PX", math.ceil(arrival - now))
   end
 
@@ -71,9 +76,9 @@ if policy ~= "" then
   end
 
   function charge_lease(number, fence, now)
-    charge(limits .. "v:" .. visitor_id, visitor_interval, now)
+    charge(limits .. "v:" .. visitor_id, visitor_interval, visitor_burst, now)
     if address ~= "" then
-      charge(limits .. "a:" .. address, address_interval, now)
+      charge(limits .. "a:" .. address, address_interval, address_burst, now)
       if address_cap > 0 then
         redis.call("SADD", limits .. "l:" .. address, number .. " " .. fence)
         redis.call("PEXPIRE", limits .. "l:" .. address, DAY)
