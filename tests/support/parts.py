@@ -1,4 +1,4 @@
-"""Make sure of the parts the tests need beyond Python: two browsers, PostgreSQL, PHP, promtool.
+"""Make sure of the parts the tests need beyond Python: browsers, PostgreSQL, PHP and others.
 
 `python -m tests.support.parts` installs what is missing where it can; `make test` calls that. What
 cannot be installed is named, and the tests that need it fail: they never skip.
@@ -8,6 +8,7 @@ import sys
 
 from tests.support import debian
 from tests.support.browser import NoBrowserError, ensure_chromium
+from tests.support.faketime import ensure_faketime
 from tests.support.firefox import ensure_firefox
 from tests.support.php import ensure_php
 from tests.support.postgresql import find_programs
@@ -28,7 +29,14 @@ def ensure_postgresql() -> str:
 def main() -> int:
     """Make sure of everything; the exit status says whether it is all there."""
     missing = 0
-    for ensure in (ensure_chromium, ensure_firefox, ensure_postgresql, ensure_php, ensure_promtool):
+    for ensure in (
+        ensure_chromium,
+        ensure_firefox,
+        ensure_postgresql,
+        ensure_php,
+        ensure_promtool,
+        ensure_faketime,
+    ):
         try:
             print(ensure(), file=sys.stderr)  # noqa: T201 - the answer of a command
         except (NoBrowserError, debian.InstallFailed, AssertionError) as error:
