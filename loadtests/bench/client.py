@@ -26,7 +26,10 @@ _DRAIN_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orders:
-    """What to do. `rate`: requests a second, 0 for as fast as they are answered."""
+    """What to do. `rate`: requests a second, 0 for as fast as they are answered.
+
+    `count`: so many requests, however long they take; 0: until the time is over.
+    """
 
     host: str
     port: int
@@ -34,6 +37,7 @@ class Orders:
     connections: int
     rate: float
     request: Traffic
+    count: int = 0
 
 
 class _Requests:
@@ -80,6 +84,8 @@ class _Load:
         self.latencies: list[float] = []
         self.errors = 0
         self.sending = True
+        self.unsent = orders.count
+        self.finished = asyncio.Event()
 
     def answered(self, connection: "_Connection", *, due: float, status: int) -> None:
         self.latencies.append(time.perf_counter() - due)
@@ -89,8 +95,17 @@ class _Load:
                 connection.send(self.due.popleft())
             else:
                 self.idle.append(connection)
+        elif self.orders.count:
+            self._send_another(connection)
         elif self.sending:
             connection.send(time.perf_counter())
+
+    def _send_another(self, connection: "_Connection") -> None:
+        if self.unsent:
+            self.unsent -= 1
+            connection.send(time.perf_counter())
+        elif len(self.latencies) == self.orders.count:
+            self.finished.set()
 
     async def run(self) -> dict[str, float]:
         loop = asyncio.get_running_loop()
@@ -102,6 +117,10 @@ class _Load:
         began = time.perf_counter()
         if self.orders.rate:
             await self._keep_rate(began)
+        elif self.orders.count:
+            for each in self.idle:
+                self._send_another(each)
+            await self.finished.wait()
         else:
             while self.idle:
                 self.idle.pop().send(time.perf_counter())

@@ -12,7 +12,7 @@ from loadtests.bench.traffic import Traffic
 
 CONNECTIONS = 64
 _SCRIPT = Path(__file__).with_name("wrk.lua")
-_GRACE_S = 60.0
+_GRACE_S = 120.0
 
 
 def wrk_is_here() -> bool:
@@ -32,6 +32,11 @@ def at_capacity(
 def at_rate(port: int, request: Traffic, *, seconds: float, rate: float) -> "Load":
     """Begin to send `rate` requests a second, latency counted from when each was due."""
     return _own(port, request, seconds=seconds, connections=CONNECTIONS, rate=rate)
+
+
+def so_many(port: int, request: Traffic, *, count: int) -> "Load":
+    """Begin to send this many requests as fast as the answers come."""
+    return _own(port, request, seconds=0, connections=CONNECTIONS, rate=0.0, count=count)
 
 
 class Load:
@@ -56,13 +61,16 @@ class Load:
         return Sample(**seen)
 
 
-def _own(port: int, request: Traffic, *, seconds: float, connections: int, rate: float) -> Load:
+def _own(
+    port: int, request: Traffic, *, seconds: float, connections: int, rate: float, count: int = 0
+) -> Load:
     orders = {
         "host": "127.0.0.1",
         "port": port,
         "seconds": seconds,
         "connections": connections,
         "rate": rate,
+        "count": count,
         "request": asdict(request),
     }
     command = [sys.executable, "-m", "loadtests.bench.client"]

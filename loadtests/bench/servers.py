@@ -20,7 +20,8 @@ from dni_allocator.store.embedded import EmbeddedServer
 from loadtests.bench.traffic import ADMIN_KEY
 
 SHARDS = 8
-_START_S = 30.0
+_START_S = 120.0
+"""Longer than anything takes that is not under valgrind."""
 _STOP_S = 30.0
 _REAPED_WITHIN_S = 2.0
 
@@ -34,10 +35,10 @@ class Server:
 
 
 @contextmanager
-def peer(name: str) -> Iterator[Server]:
-    """One of `loadtests.bench.peers`."""
+def peer(name: str, *, under: Sequence[str] = ()) -> Iterator[Server]:
+    """One of `loadtests.bench.peers`; `under`: the command that runs it, for a look inside."""
     port = free_port()
-    command = [sys.executable, "-m", "loadtests.bench.peers", name, str(port)]
+    command = [*under, sys.executable, "-m", "loadtests.bench.peers", name, str(port)]
     with _started(command, {}) as process:
         _wait_until_served(process, port, path="/assign")
         yield Server(process.pid, port)
@@ -53,6 +54,17 @@ def service(redis_url: str, *, alone: bool = True, port: int = 0) -> Iterator[Se
     environment = {**settings(redis_url), "DNI_HOST": "127.0.0.1", "DNI_PORT": str(port)}
     command = [sys.executable, "-m", "dni_allocator", "serve", "--no-forwarder"]
     with _started(command, environment, alone=alone) as process:
+        _wait_until_served(process, port, path="/readyz")
+        yield Server(process.pid, port)
+
+
+@contextmanager
+def service_alone(redis_url: str, *, under: Sequence[str]) -> Iterator[Server]:
+    """Our service without its background work, so that only requests are counted."""
+    port = free_port()
+    environment = {**settings(redis_url), "DNI_HOST": "127.0.0.1", "DNI_PORT": str(port)}
+    command = [*under, sys.executable, "-m", "loadtests.bench.service_alone"]
+    with _started(command, environment) as process:
         _wait_until_served(process, port, path="/readyz")
         yield Server(process.pid, port)
 
