@@ -10,7 +10,6 @@ import asyncio
 import sys
 from itertools import cycle, islice
 
-import hiredis
 from starlette.types import ASGIApp, Message, Scope
 
 from dni_allocator.api.caller import NO_PROXIES
@@ -33,6 +32,8 @@ from loadtests.bench.servers import SHARDS
 from loadtests.bench.traffic import HEADERS, Traffic
 
 _VISITORS = 50
+_HEAD = slice(0, 64)
+"""Of a packed command: what names its script is in here."""
 _USER_AGENT = b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
@@ -41,24 +42,31 @@ class Replayed:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._replies: dict[object, object] = {}
+        self._replies: dict[bytes, object] = {}
 
     async def execute(self, *command: str | bytes | int) -> object:
-        """Pack the command, as the connection would, and return what was replied to the first."""
-        hiredis.pack_command(command)  # type: ignore[arg-type]
-        script = command[1]
+        """Run a script."""
+        return await self._connection.execute(*command)
+
+    async def send_packed(self, packed: bytes) -> object:
+        """Return what was replied to the first command of its script."""
+        script = packed[_HEAD]
         if script not in self._replies:
-            self._replies[script] = await self._connection.execute(*command)
+            send = self._connection.send_packed
+            if send is None:
+                raise RuntimeError("a cluster takes no packed commands")
+            self._replies[script] = await send(packed)
         return self._replies[script]
 
 
 def _application(connection: Connection) -> ASGIApp:
     stored = Shards(connection.execute, SHARDS)
     pools = PoolStore(stored)
+    replayed = Replayed(connection)
     return Edge(
         allocation=Allocation(
             sites=Sites(directory=Directory(connection.execute), pools=pools),
-            leases=LeaseStore(Shards(Replayed(connection).execute, SHARDS)),
+            leases=LeaseStore(Shards(replayed.execute, SHARDS, send_packed=replayed.send_packed)),
             shelving=Shelving(shelves=ShelfStore(stored), pools=pools),
             suggestions=Suggestions(SuggestionStore(stored)),
         ),

@@ -4,7 +4,10 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
+import hiredis
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dni_allocator.domain.errors import ScriptContractError
 from dni_allocator.store.scripts import NoScript, load
@@ -162,20 +165,70 @@ async def test_a_bound_script_takes_only_what_is_left(tmp_path: Path) -> None:
         sent.append(command[2:])
         return [b"OK"]
 
-    await bound.run(execute, (1,))
-    await bound.run(execute, (2,))
+    await bound.run(execute, ("1",))
+    await bound.run(execute, ("2",))
 
-    assert sent == [(1, "a", 1), (1, "a", 2)]
-    for wrong in ((), (1, 2)):
+    assert sent == [(1, "a", "1"), (1, "a", "2")]
+    for wrong in ((), ("1", "2")):
         with pytest.raises(ScriptContractError, match="wants 1 values"):
             await bound.run(execute, wrong)
-    for fixed, given in (
+    for fixed, names in (
         ({"nothing": "x"}, ["now"]),
         ({"conf": "a"}, []),
         ({"conf": "a"}, ["conf", "now"]),
     ):
         with pytest.raises(ScriptContractError, match="each once"):
-            bound.script.bind(fixed, given=given)
+            bound.script.bind(fixed, given=names)
+    with pytest.raises(ScriptContractError, match="order of the header"):
+        bound.script.bind({}, given=["now", "conf"])
+
+
+@given(
+    fixed=st.text(max_size=20),
+    value=st.one_of(st.text(max_size=40), st.text(min_size=1020, max_size=1030)),
+    rows=st.lists(st.text(max_size=20), max_size=5),
+)
+def test_a_packed_call_is_what_the_library_would_send(
+    fixed: str, value: str, rows: list[str]
+) -> None:
+    """Filling in a prepared command is only a shorter way to the same bytes, whatever is in it."""
+    script = load("assign").bind(
+        dict.fromkeys(_names_of("assign"), fixed) | {"visitor": "v"}, given=["data"]
+    )
+
+    packed = script.packed((value,), rows)
+
+    command = [
+        "EVALSHA",
+        script.script.sha,
+        len(script.script.keys),
+        *["v" if name == "visitor" else fixed for name in script.script.keys],
+        *[value if name == "data" else fixed for name in script.script.args],
+        *rows,
+    ]
+    assert packed == hiredis.pack_command(tuple(command))  # type: ignore[arg-type]
+
+
+async def test_a_packed_call_finds_its_script_after_a_restart(tmp_path: Path) -> None:
+    """A server that lost its scripts is sent the source, the usual way."""
+    bound = load("one", root=_write(tmp_path, one=HEAD)).bind({"conf": "a"}, given=["now"])
+    sent: list[object] = []
+
+    async def execute(*command: str | bytes | int) -> object:
+        sent.append(command)
+        return [b"OK"]
+
+    async def send_packed(packed: bytes) -> object:
+        sent.append(packed)
+        raise NoScript
+
+    assert await bound.run(execute, ("1",), send_packed=send_packed) == [b"OK"]
+    assert sent == [bound.packed(("1",)), ("EVAL", bound.script.source, 1, "a", "1")]
+
+
+def _names_of(name: str) -> set[str]:
+    script = load(name)
+    return {*script.keys, *script.args} - {"data"}
 
 
 def test_there_are_scripts() -> None:

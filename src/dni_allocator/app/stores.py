@@ -51,7 +51,7 @@ class Stores:
     ) -> "Stores":
         """The stores on one connection. `execute` is its guarded way, see `process.App`."""
         shards = settings.shards
-        hot = Shards(connection.pipelined, shards, clock)
+        hot = Shards(connection.pipelined, shards, clock, connection.send_packed)
         bulk = Shards(execute, shards, clock)
         return cls(
             pipelined=connection.pipelined,

@@ -31,7 +31,7 @@ from dni_allocator.store.dialling import AWAY, Line
 from dni_allocator.store.multiplexed import Multiplexed
 from dni_allocator.store.refusals import refusal
 from dni_allocator.store.script_times import ScriptTimes
-from dni_allocator.store.scripts import Execute, NoScript
+from dni_allocator.store.scripts import Execute, NoScript, SendPacked
 
 _PASSING = (
     ClusterDownError, MasterDownError, NoPermissionError, OutOfMemoryError, ReadOnlyError,
@@ -56,6 +56,7 @@ class Connection:
 
     `execute` is for everything: it takes a connection of redis-py's pool. `pipelined` is for
     scripts of the hot path: all calls share one connection, on a cluster one to each node.
+    `send_packed` takes commands that are packed already; None on a cluster, where keys decide.
     `admit` is asked before that one is dialled, and raises `StoreUnavailable` to refuse.
 
     `url`: `redis://`, `rediss://`, `unix://`, `redis+sentinel://host:port,host:port/name[/db]`,
@@ -79,6 +80,7 @@ class Connection:
         had become a replica, or a primary of a cluster was gone when INFO was asked of all."""
         self.script_times = ScriptTimes()
         self._primaries: frozenset[str] = frozenset()
+        self.send_packed: SendPacked | None = None
         self._line: Line | None = None
         self._shared: Multiplexed | Clustered
         if isinstance(self._client, RedisCluster):
@@ -95,6 +97,7 @@ class Connection:
                 self._line.dial, timeout_s=timeout_s, failures=self.failures,
                 times=self.script_times, demoted=self._line.demoted,
             )  # fmt: skip
+            self.send_packed = self._shared.send_packed
         self.pipelined: Execute = self._shared.execute
 
     async def execute(self, *command: str | bytes | int) -> object:

@@ -73,7 +73,10 @@ class Multiplexed:
         Raises `StoreUnavailable` (away, too slow, too busy), `NoScript`, `ScriptContractError`.
         """
         # hiredis' stub says a tuple of one.
-        packed = hiredis.pack_command(command)  # type: ignore[arg-type]
+        return await self.send_packed(hiredis.pack_command(command))  # type: ignore[arg-type]
+
+    async def send_packed(self, packed: bytes) -> object:
+        """The same for a command that is packed already."""
         for tries in range(1, _TRIES + 1):
             pipe = self._pipe
             if pipe is None or pipe.lost:

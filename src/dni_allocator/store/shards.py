@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dni_allocator.store.keys import PoolKeys, ShardKeys, shard_of
-from dni_allocator.store.scripts import Execute
+from dni_allocator.store.scripts import Execute, SendPacked
 
 
 def redis_time() -> str:
@@ -23,6 +23,7 @@ class Shards:
     execute: Execute
     count: int
     clock: Callable[[], str] = redis_time
+    send_packed: SendPacked | None = None
 
     def all(self) -> list[ShardKeys]:
         """Every shard, in order."""
