@@ -151,6 +151,7 @@ class App:
         """Serve one ASGI connection. No coroutine of its own: it would be one more a request."""
         if self._health.draining and scope["type"] == "http":
             send = closing(send)
+            scope.pop("extensions", None)  # a way around `send`
         return self._edge(scope, receive, send)
 
     @property

@@ -56,6 +56,7 @@ class Tracing:
                 await app(scope, receive, send)
                 return
             status = _BROKEN
+            scope.pop("extensions", None)  # a way around `send`
 
             async def noting(message: Message) -> None:
                 nonlocal status

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from dni_allocator.domain.conditions import Condition
 from dni_allocator.domain.marketing import Entry
 from dni_allocator.domain.matching import Match, MatchFallback
+from dni_allocator.domain.number import Formats
 from dni_allocator.domain.old_key import OldKey
 from dni_allocator.domain.routing import AS_EVER, Routing
 
@@ -38,6 +39,15 @@ class PoolNumberType(StrEnum):
     ANY = "any"
     LOCAL = "local"
     TOLL_FREE = "toll_free"
+
+
+_SHOWN = {
+    Format.MIRROR: "national",  # the tag goes by the punctuation of the page
+    Format.NATIONAL: "national",
+    Format.E164: "e164",
+    Format.INTERNATIONAL: "international",
+    Format.RFC3966: "rfc3966",
+}
 
 
 class RefusedSee(StrEnum):
@@ -138,6 +148,8 @@ class Pool:
     """Whether it matters from which network a visitor comes."""
     tells_apart: bool = field(init=False, repr=False, compare=False)
     """Whether pages are treated differently by what they say, or by where they come from."""
+    shows: int = field(init=False, repr=False, compare=False)
+    """Which of a number's `Formats` a page displays, by its place there."""
     shortest_lock_s: int = field(init=False, repr=False, compare=False)
     """The shortest idle limit a visible page may find itself under."""
 
@@ -152,6 +164,7 @@ class Pool:
             "idle_ms": settings.idle_limit_s * 1000,
             "limits_addresses": limits,
             "tells_apart": bool(settings.serves or settings.reserve_for or limits),
+            "shows": Formats._fields.index(_SHOWN[settings.format]),
             "shortest_lock_s": min(settings.idle_limit_s, under_pressure),
         }
         for name, value in known.items():

@@ -7,6 +7,7 @@ import orjson
 import structlog
 from fastapi import APIRouter, Depends, Request
 
+from dni_allocator.api.assignments import AssignmentJson, assignment_json
 from dni_allocator.api.auth import opens
 from dni_allocator.api.backend_schemas import (
     BackendAssignBody,
@@ -16,7 +17,6 @@ from dni_allocator.api.backend_schemas import (
 )
 from dni_allocator.api.caller import Caller as Browser
 from dni_allocator.api.context import MetricsDep, Services, ServicesDep
-from dni_allocator.api.edge import AssignmentJson, assignment_json
 from dni_allocator.api.rows import answered, body_of, rows_of
 from dni_allocator.domain.robots import is_prefetch, is_refused
 from dni_allocator.metrics import Metrics
