@@ -13,11 +13,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from dni_allocator.domain.errors import DniError
+from dni_allocator.domain.errors import DniError, InvalidRequest
 
 log = structlog.get_logger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
+_MOST_FINDINGS = 100
 
 STATUS_OF: Mapping[str, int] = {
     "invalid-request": 422,
@@ -136,6 +137,12 @@ def validation_errors(errors: Sequence[object]) -> list[dict[str, str]]:
     return found
 
 
+def invalid(errors: Sequence[object], *, whole: str = "") -> InvalidRequest:
+    """Pydantic's findings as our error, the first hundred; `whole` names what has no field."""
+    found = validation_errors(errors[:_MOST_FINDINGS])
+    return InvalidRequest.of([{**each, "field": each["field"] or whole} for each in found])
+
+
 def install(app: FastAPI) -> None:
     """Turn every error of the FastAPI part into a problem document."""
 
@@ -152,16 +159,7 @@ def install(app: FastAPI) -> None:
         if any(found.get("type") == "json_invalid" for found in errors):
             status, body, headers = problem_of(MalformedJson("The body is no valid JSON."))
         else:
-            found = validation_errors(errors)
-            detail = "; ".join(f"{each['field']}: {each['detail']}" for each in found[:5])
-            status, headers = 422, {}
-            body = problem_body(
-                code="invalid-request",
-                title="The request does not have the documented shape",
-                status=422,
-                detail=detail,
-                extra={"errors": found},
-            )
+            status, body, headers = problem_of(invalid(errors))
         return Response(body, status_code=status, media_type=PROBLEM_JSON, headers=headers)
 
     async def on_http(_: Request, error: Exception) -> Response:

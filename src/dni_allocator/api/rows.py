@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from dni_allocator.api.errors import MalformedJson, problem_of, validation_errors
+from dni_allocator.api.errors import MalformedJson, invalid, problem_of
 from dni_allocator.domain.errors import DniError, InvalidRequest
 
 MOST_ROWS = 1_000
@@ -79,8 +79,4 @@ def _parsed(model: type[Row], row: object) -> Row:
     try:
         return model.model_validate(row)
     except ValidationError as error:
-        found = validation_errors(
-            error.errors(include_url=False, include_context=False, include_input=False)
-        )
-        detail = "; ".join(f"{each['field'] or 'row'}: {each['detail']}" for each in found[:5])
-        raise InvalidRequest(detail, extra={"errors": found}) from error
+        raise invalid(error.errors(), whole="row") from error

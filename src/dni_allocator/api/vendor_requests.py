@@ -157,10 +157,7 @@ def _checked(form: Form) -> Form:
     """A form that names a call."""
     call_id = form.get("CallSid", "")
     if not 0 < len(call_id) <= LONGEST_CALL_ID or not call_id.isprintable():
-        message = "CallSid: the request names no call."
-        raise InvalidRequest(
-            message, extra={"errors": [{"field": "CallSid", "detail": "Names no call."}]}
-        )
+        raise InvalidRequest.at("CallSid", "Names no call.")
     return form
 
 

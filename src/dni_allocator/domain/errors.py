@@ -5,8 +5,11 @@ errors: see `domain.lease`. This module knows nothing of HTTP; `api.errors` give
 status in one table.
 """
 
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Self
+
+_MOST_NAMED = 5
+"""Of many wrong fields all are in `extra`, and so many in the sentence."""
 
 
 class DniError(Exception):
@@ -30,6 +33,17 @@ class InvalidRequest(DniError):
 
     code = "invalid-request"
     title = "The request does not have the documented shape"
+
+    @classmethod
+    def at(cls, field: str, detail: str) -> Self:
+        """One field is wrong. `detail` is a sentence that does not repeat what was sent."""
+        return cls.of([{"field": field, "detail": detail}])
+
+    @classmethod
+    def of(cls, errors: Sequence[Mapping[str, str]]) -> Self:
+        """Some fields are wrong: a `field` and a `detail` each. The sentence names a few."""
+        named = [f"{each['field']}: {each['detail']}" for each in errors[:_MOST_NAMED]]
+        return cls("; ".join(named), extra={"errors": list(errors)})
 
 
 class InvalidNumber(DniError):

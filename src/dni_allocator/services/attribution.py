@@ -93,8 +93,7 @@ class AttributionService:
             raise NumberUnknown(message) from error
         if at_ms is not None and not 0 <= at_ms <= record.now_ms + CLOCK_TOLERANCE_MS:
             detail = "Lies in the future." if at_ms > 0 else "Lies before 1970."
-            message = f"{at_field}: {detail}"
-            raise InvalidRequest(message, extra={"errors": [{"field": at_field, "detail": detail}]})
+            raise InvalidRequest.at(at_field, detail)
         instant = record.now_ms if at_ms is None else min(at_ms, record.now_ms)
         shared = entry.role is Role.OVERFLOW or all(holder.shared for holder in record.holders)
         ranking = rank_shared if shared else rank

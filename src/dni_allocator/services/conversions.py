@@ -135,7 +135,7 @@ class Conversions:
         seen = _file_of(source, conversion_id)
         strange = [name for name in settings if name not in ConversionFile.__dataclass_fields__]
         if strange:
-            raise _refused(strange[0], "A file has no such setting.")
+            raise InvalidRequest.at(strange[0], "A file has no such setting.")
         file = replace(seen, **settings)
         await self._put_file(source, file)
         return file
@@ -195,7 +195,7 @@ def _with(
     names = {field.name for field in fields(made)} - {"kind"}
     for name in settings:
         if name not in names:
-            raise _refused(name, "A conversion of this kind has no such setting.")
+            raise InvalidRequest.at(name, "A conversion of this kind has no such setting.")
     return made(**{**known, **settings})
 
 
@@ -215,20 +215,22 @@ def _url_of(target: Target | None) -> str:
 def _checked(endpoint: Endpoint) -> Endpoint:
     target = endpoint.target
     if not endpoint.url:
-        raise _refused("url", "A postback needs a URL.")
+        raise InvalidRequest.at("url", "A postback needs a URL.")
     if isinstance(target, PostbackTarget):
         problem = postback.problem_of(endpoint.url) or postback.problem_of(target.form)
         if problem:
-            raise _refused("url", problem)
+            raise InvalidRequest.at("url", problem)
         if target.form and target.method == "GET":
-            raise _refused("form", "Only a POST carries a form.")
+            raise InvalidRequest.at("form", "Only a POST carries a form.")
     elif "?" in endpoint.url:
-        raise _refused("url", "Without a query: that is where the credentials go.")
+        raise InvalidRequest.at("url", "Without a query: that is where the credentials go.")
     needs_money = isinstance(target, MetaTarget) and target.event_name == "Purchase"
     if target is not None and (needs_money or target.value is not None) and not target.currency:
-        raise _refused("currency", "A value needs a currency.")
+        raise InvalidRequest.at("currency", "A value needs a currency.")
     if needs_money and target is not None and target.value is None:
-        raise _refused("value", "Meta wants a value for each Purchase; name one for calls without.")
+        raise InvalidRequest.at(
+            "value", "Meta wants a value for each Purchase; name one for calls without."
+        )
     return endpoint
 
 
@@ -245,8 +247,3 @@ def _unknown() -> ConversionUnknown:
 
 def _now_ms() -> int:
     return int(time.time() * 1000)
-
-
-def _refused(field: str, detail: str) -> InvalidRequest:
-    errors = [{"field": field, "detail": detail}]
-    return InvalidRequest(f"{field}: {detail}", extra={"errors": errors})

@@ -224,7 +224,7 @@ def example_of(event_type: str, *, endpoint_id: str) -> Event:
     kind = KINDS.get(event_type)
     if kind is None:
         known = ", ".join(KINDS)
-        raise InvalidRequest(f"event_type: one of {known}.")
+        raise InvalidRequest.at("event_type", f"One of {known}.")
     now_ms = int(time.time() * 1000)
     entry = {**kind.example, "w": str(now_ms)}
     if "s" in entry:

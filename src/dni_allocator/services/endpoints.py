@@ -64,7 +64,7 @@ class Endpoints:
             InvalidRequest: The URL, a header or the secret is malformed.
         """
         if wanted.url is None:
-            raise _refused("url", "An endpoint needs a URL.")
+            raise InvalidRequest.at("url", "An endpoint needs a URL.")
         endpoint = Endpoint(
             id=new_endpoint_id(),
             url=wanted.url,
@@ -156,7 +156,9 @@ def switched(endpoint: Endpoint, *, active: bool | None) -> Endpoint:
 def edited(endpoint: Endpoint, wanted: Wanted) -> Endpoint:
     """An endpoint with what is wanted of it. Raises `InvalidRequest`."""
     if wanted.url is not None and not _is_fine(wanted.url):
-        raise _refused("url", "An absolute http or https URL without credentials or fragment.")
+        raise InvalidRequest.at(
+            "url", "An absolute http or https URL without credentials or fragment."
+        )
     changes: dict[str, object] = {
         name: getattr(wanted, name)
         for name in ("url", "rate_limit", "body", "batch_size", "description")
@@ -169,9 +171,11 @@ def edited(endpoint: Endpoint, wanted: Wanted) -> Endpoint:
     if wanted.headers is not None:
         for name, value in wanted.headers.items():
             if not _HEADER_NAME.fullmatch(name) or name.lower() in OWN_HEADERS:
-                raise _refused("headers", "A header's name is a token, and none of our own.")
+                raise InvalidRequest.at(
+                    "headers", "A header's name is a token, and none of our own."
+                )
             if not _HEADER_VALUE.fullmatch(value):
-                raise _refused("headers", "A header's value is printable ASCII.")
+                raise InvalidRequest.at("headers", "A header's value is printable ASCII.")
         changes["headers"] = tuple((name.lower(), value) for name, value in wanted.headers.items())
     # mypy cannot match names of a ** mapping with fields; a wrong one raises at once.
     return replace(endpoint, **changes)  # type: ignore[arg-type]
@@ -190,12 +194,6 @@ def _new_secret(signature: Signature) -> str:
 
 def _now_ms() -> int:
     return int(time.time() * 1000)
-
-
-def _refused(field: str, detail: str) -> InvalidRequest:
-    return InvalidRequest(
-        f"{field}: {detail}", extra={"errors": [{"field": field, "detail": detail}]}
-    )
 
 
 def _is_fine(url: str) -> bool:

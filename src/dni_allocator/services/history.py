@@ -66,7 +66,7 @@ class History:
         """
         await self._pools.read(pool_id)
         if start_ms is not None and end_ms is not None and start_ms >= end_ms:
-            raise InvalidRequest("to: not behind from.")
+            raise InvalidRequest.at("to", "Not behind from.")
         now, step = await self._store.now_ms(), resolution.ms
         latest = (now // step + 1) * step
         end = latest if end_ms is None else min(latest, -(-end_ms // step) * step)

@@ -37,9 +37,7 @@ class Quarantine:
         until_ms = None if until is None else int(until.timestamp() * 1000)
         outcome = await self._shelves.quarantine(pool_id, number, until_ms=until_ms, reason=reason)
         if outcome is Quarantined.PAST:
-            message = "until: Lies in the past."
-            errors = [{"field": "until", "detail": "Lies in the past."}]
-            raise InvalidRequest(message, extra={"errors": errors})
+            raise InvalidRequest.at("until", "Lies in the past.")
         return _present(outcome)
 
     async def end(self, pool_id: str, number: str) -> Quarantined:

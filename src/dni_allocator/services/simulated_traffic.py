@@ -96,7 +96,7 @@ def read_record(path: Path) -> list[tuple[int, int | None]]:
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeError) as error:
-        raise InvalidRequest("arrivals: the file cannot be read.") from error
+        raise InvalidRequest.at("arrivals", "The file cannot be read.") from error
     for number, row in enumerate(csv.reader(lines), start=1):
         if not row or (number == 1 and not any(character.isdigit() for character in row[0])):
             continue
@@ -104,11 +104,11 @@ def read_record(path: Path) -> list[tuple[int, int | None]]:
             length = float(row[1]) if len(row) > 1 and row[1].strip() else None
             rows.append((_seconds(row[0].strip()), length))
         except ValueError as error:
-            raise InvalidRequest(f"arrivals: line {number} is no time.") from error
+            raise InvalidRequest.at("arrivals", f"Line {number} is no time.") from error
         if not all(math.isfinite(value) and value >= 0 for value in rows[-1] if value is not None):
-            raise InvalidRequest(f"arrivals: line {number} is no time.")
+            raise InvalidRequest.at("arrivals", f"Line {number} is no time.")
     if not rows:
-        raise InvalidRequest("arrivals: the file holds none.")
+        raise InvalidRequest.at("arrivals", "The file holds none.")
     rows.sort(key=lambda each: each[0])
     first = rows[0][0]
     return [

@@ -105,7 +105,7 @@ def simulate(plan: Plan, *, progress: Progress = lambda: None) -> list[Result]:
     take for ever or cannot have an interval.
     """
     if plan.runs < FEWEST_RUNS:
-        raise InvalidRequest(f"runs: fewer than {FEWEST_RUNS} give no interval.")
+        raise InvalidRequest.at("runs", f"Fewer than {FEWEST_RUNS} give no interval.")
     busiest = max(plan.crowd.profile or (1.0,))
     hours = plan.hours + plan.warm_up_hours
     expected = len(plan.record) or plan.crowd.per_hour * busiest * hours

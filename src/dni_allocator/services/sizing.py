@@ -149,7 +149,7 @@ def answer(
     quiet = None if measured is None else 0.0
     per_hour = _first(basis, "per_hour", asked.per_hour, seen.per_hour, quiet)
     if per_hour is None:
-        raise InvalidRequest("arrivals_per_hour: needed where there is no pool to measure.")
+        raise InvalidRequest.at("arrivals_per_hour", "Needed where there is no pool to measure.")
     typed_hold_s = _typed_hold(asked, settings, seen)
     hold_s = _first(basis, "hold_s", typed_hold_s, seen.hold_s, idle_s)
     if hold_s is None:

@@ -73,18 +73,18 @@ class TrafficSources:
         for place, source_id in enumerate(source_ids):
             if source_id not in known:
                 field = f"traffic_sources.{place}"
-                raise _refused(field, "There is no traffic source with this id.")
+                raise InvalidRequest.at(field, "There is no traffic source with this id.")
 
 
 def _edited(source: TrafficSource, wanted: Wanted) -> TrafficSource:
     conditions = source.conditions if wanted.conditions is None else tuple(wanted.conditions)
     is_custom = source.kind is Kind.CUSTOM
     if is_custom is not bool(conditions):
-        raise _refused("conditions", "A custom source needs some, and no other has any.")
+        raise InvalidRequest.at("conditions", "A custom source needs some, and no other has any.")
     for place, condition in enumerate(conditions):
         problem = problem_of(condition)
         if problem is not None:
-            raise _refused(f"conditions.{place}", problem)
+            raise InvalidRequest.at(f"conditions.{place}", problem)
     return replace(
         source,
         name=source.name if wanted.name is None else wanted.name,
@@ -95,8 +95,3 @@ def _edited(source: TrafficSource, wanted: Wanted) -> TrafficSource:
             source.min_confidence if wanted.min_confidence is None else wanted.min_confidence
         ),
     )
-
-
-def _refused(field: str, detail: str) -> InvalidRequest:
-    errors = [{"field": field, "detail": detail}]
-    return InvalidRequest(f"{field}: {detail}", extra={"errors": errors})
