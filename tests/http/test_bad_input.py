@@ -1,5 +1,6 @@
 """Whatever is sent, the answer is a problem document with the right status, and nothing is kept."""
 
+import base64
 from collections.abc import AsyncIterator
 
 import httpx
@@ -344,3 +345,44 @@ async def test_a_lone_surrogate_written_as_text(service: Service, site: Site) ->
 
     assert_problem(answer, 400, "malformed-json")
     assert service.contents() == before
+
+
+CURSORS = ["x", "²", "٣.x", "12", "18446744073709551616.x", "1.", "AA", "!", "-1"] + [
+    base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    for text in [
+        "² x",
+        "٣ x",
+        "-1 x",
+        f"{2**64} x",
+        "9" * 5000 + " x",
+        "1",
+        '["²-1","1-1"]',
+        "\x00",
+    ]
+]
+
+
+async def test_a_cursor_of_nobody_is_refused_by_every_list(service: Service, site: Site) -> None:
+    """Digits of other alphabets and numbers that Redis cannot read too: never an error of ours."""
+    paths = (await service.http.get("/openapi.json")).json()["paths"]
+    lists = [
+        path.replace("{pool_id}", site.pool_id)
+        for path, operations in paths.items()
+        if any(each["name"] == "cursor" for each in operations.get("get", {}).get("parameters", []))
+    ]
+
+    answers = [
+        await service.http.get(
+            path,
+            params={"cursor": cursor, "pool_id": site.pool_id},
+            headers={"Authorization": f"Bearer {ADMIN_KEY}"},
+        )
+        for path in lists
+        for cursor in CURSORS
+        if "{" not in path
+    ]
+
+    assert len(lists) >= 9
+    for answer in answers:
+        assert_problem(answer, 422, "invalid-request")
+        assert answer.json()["errors"][0]["field"].endswith("cursor")

@@ -7,8 +7,6 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, StringConstraints
 
 from dni_allocator.api.schemas import AdminBody, PhoneText
-from dni_allocator.domain.digits import whole
-from dni_allocator.domain.errors import InvalidRequest
 from dni_allocator.domain.number import NumberType
 from dni_allocator.domain.purchase import MOST_NUMBERS, LineState, Purchase, PurchaseState
 from dni_allocator.domain.release import Release, ReleaseState
@@ -203,23 +201,6 @@ class ReconcileOut(BaseModel):
 def moment(ms: int) -> datetime:
     """An instant as answers show it."""
     return datetime.fromtimestamp(ms / 1000, tz=UTC)
-
-
-def cursor_of(created_ms: int, record_id: str) -> str:
-    """Where the next page goes on."""
-    return f"{created_ms}.{record_id}"
-
-
-def position_of(cursor: str | None) -> tuple[int, str] | None:
-    """What a cursor says. Raises `InvalidRequest` for one that was not ours."""
-    if cursor is None:
-        return None
-    created, _, record_id = cursor.partition(".")
-    created_ms = whole(created)
-    if created_ms is None or not record_id:
-        errors = [{"field": "cursor", "detail": "Not a cursor of an earlier answer."}]
-        raise InvalidRequest("cursor: Not a cursor of an earlier answer.", extra={"errors": errors})
-    return created_ms, record_id
 
 
 def purchase_out(purchase: Purchase) -> PurchaseOut:

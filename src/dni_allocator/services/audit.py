@@ -8,8 +8,9 @@ import structlog
 
 from dni_allocator.domain.audit import AuditEntry
 from dni_allocator.domain.digits import whole
-from dni_allocator.domain.errors import DniError, InvalidRequest
+from dni_allocator.domain.errors import DniError
 from dni_allocator.services.access import instant_ms
+from dni_allocator.services.paging import Page, not_ours, packed, unpacked
 from dni_allocator.store.audit import AuditStore
 
 log = structlog.get_logger(__name__)
@@ -70,8 +71,8 @@ class AuditLog:
 
     async def page(
         self, wanted: AuditFilter, *, cursor: str | None, limit: int
-    ) -> tuple[list[AuditEntry], str | None]:
-        """Entries, newest first, and where to go on; None: that was all."""
+    ) -> Page[AuditEntry]:
+        """Entries, newest first. Raises `InvalidRequest` for a cursor that is not ours."""
         place = None if cursor is None else _place(cursor)
         oldest_ms = instant_ms(self._clock) - self._keep_ms
         found: list[AuditEntry] = []
@@ -79,24 +80,24 @@ class AuditLog:
             entries = await self._store.before(place, limit=_AT_ONCE)
             for entry in entries:
                 if entry.at_ms <= oldest_ms:
-                    return found, None
+                    return Page(tuple(found), None)
                 if wanted.takes(entry):
                     found.append(entry)
                     if len(found) == limit:
-                        return found, _cursor(entry.id)
+                        return Page(tuple(found), _cursor(entry.id))
             if len(entries) < _AT_ONCE:
-                return found, None
+                return Page(tuple(found), None)
             place = entries[-1].id
-        return found, None if place is None else _cursor(place)
+        return Page(tuple(found), None if place is None else _cursor(place))
 
 
 def _cursor(place: str) -> str:
-    return "a" + place.replace("-", "_")
+    ms, _, sequence = place.partition("-")
+    return packed(int(ms), sequence)
 
 
 def _place(cursor: str) -> str:
-    ms, _, sequence = cursor.removeprefix("a").partition("_")
-    if not (cursor.startswith("a") and None not in {whole(ms), whole(sequence)}):
-        message = "cursor: not one of ours."
-        raise InvalidRequest(message, extra={"errors": [{"field": "cursor", "detail": "unknown"}]})
+    ms, sequence = unpacked(cursor)
+    if whole(sequence) is None:
+        raise not_ours()
     return f"{ms}-{sequence}"

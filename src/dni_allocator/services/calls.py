@@ -1,7 +1,5 @@
 """Calls: record them with the attribution they have, bring them up to date, list them."""
 
-import base64
-import binascii
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -21,7 +19,6 @@ from dni_allocator.domain.call import (
     entry,
     pool_of_call,
 )
-from dni_allocator.domain.digits import whole
 from dni_allocator.domain.errors import (
     CallUnknown,
     EditConflict,
@@ -39,7 +36,8 @@ from dni_allocator.services.attribution import (
     AttributionService,
 )
 from dni_allocator.services.ids import call_id_for, new_call_id
-from dni_allocator.store.calls import CallStore, Hold, PoolGone, Position, Suspicion, Unsteady
+from dni_allocator.services.paging import Page, packed, unpacked
+from dni_allocator.store.calls import CallStore, Hold, PoolGone, Suspicion, Unsteady
 from dni_allocator.store.pools import PoolStore
 
 CALL_UNKNOWN: Final = "No call has this id, or it is not kept any more."
@@ -61,14 +59,6 @@ class Started:
 
     call: Call
     created: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CallPage:
-    """Some calls, newest first, and where to go on; None at the end."""
-
-    calls: tuple[Call, ...]
-    next_cursor: str | None
 
 
 class Calls:
@@ -102,7 +92,7 @@ class Calls:
             if not reaches(found.pool.id):
                 raise NumberUnknown(NUMBER_UNKNOWN)
             if found.at_ms <= found.now_ms - self._store.retention_ms:
-                raise _invalid("started_at", "Lies before the retention of calls.")
+                raise InvalidRequest.at("started_at", "Lies before the retention of calls.")
             call = _recorded(new, found)
             best = found.candidates[0] if found.candidates else None
             outcome = await self._store.start(
@@ -174,13 +164,13 @@ class Calls:
 
     async def page(
         self, wanted: CallFilter, *, cursor: str | None = None, limit: int = 100
-    ) -> CallPage:
+    ) -> Page[Call]:
         """Calls that a filter admits, newest first; at most `limit`.
 
         A page may have fewer, even none, and a cursor all the same: it looks at 2,000 calls. Raises
         `InvalidRequest` for a cursor that is none.
         """
-        behind = None if cursor is None else _unpacked(cursor)
+        behind = None if cursor is None else unpacked(cursor)
         found: list[Call] = []
         examined, chunk = 0, max(limit, _CHUNK)
         while examined < MOST_EXAMINED:
@@ -196,19 +186,19 @@ class Calls:
                 if call is not None and wanted.admits(call):
                     found.append(call)
                     if len(found) == limit:
-                        return CallPage(tuple(found), _packed(position))
+                        return Page(tuple(found), packed(*position))
             if len(some) < chunk:
-                return CallPage(tuple(found), None)
+                return Page(tuple(found), None)
             examined += len(some)
-        return CallPage(tuple(found), None if behind is None else _packed(behind))
+        return Page(tuple(found), None if behind is None else packed(*behind))
 
     async def all(self, wanted: CallFilter) -> AsyncIterator[tuple[Call, ...]]:
         """Every call that a filter admits, newest first, some at a time."""
         page = await self.page(wanted, limit=500)
-        yield page.calls
+        yield page.items
         while page.next_cursor is not None:
             page = await self.page(wanted, cursor=page.next_cursor, limit=500)
-            yield page.calls
+            yield page.items
 
     async def _settings(self, pool_id: str) -> PoolSettings | None:
         try:
@@ -302,17 +292,11 @@ def _suspicion(found: Attribution) -> Suspicion | None:
 def _check(call: Call, update: CallUpdate, *, now_ms: int) -> None:
     for name, at_ms in (("answered_at", update.answered_ms), ("ended_at", update.ended_ms)):
         if at_ms is not None and at_ms > now_ms + CLOCK_TOLERANCE_MS:
-            raise _invalid(name, "Lies in the future.")
+            raise InvalidRequest.at(name, "Lies in the future.")
         if at_ms is not None and at_ms < call.started_ms - CLOCK_TOLERANCE_MS:
-            raise _invalid(name, "Lies before the call.")
+            raise InvalidRequest.at(name, "Lies before the call.")
     if update.value is not None and not (update.currency or call.currency):
-        raise _invalid("currency", "A value needs one.")
-
-
-def _invalid(name: str, detail: str) -> InvalidRequest:
-    return InvalidRequest(
-        f"{name}: {detail}", extra={"errors": [{"field": name, "detail": detail}]}
-    )
+        raise InvalidRequest.at("currency", "A value needs one.")
 
 
 def _unknown() -> CallUnknown:
@@ -321,20 +305,3 @@ def _unknown() -> CallUnknown:
 
 def _busy() -> EditConflict:
     return EditConflict("The call is being edited by others; send it again.")
-
-
-def _packed(position: Position) -> str:
-    text = f"{position[0]} {position[1]}"
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def _unpacked(cursor: str) -> Position:
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        at, call_id = text.split(" ")
-    except (binascii.Error, ValueError) as error:
-        raise _invalid("cursor", "No cursor of this service.") from error
-    at_ms = whole(at)
-    if at_ms is None:
-        raise _invalid("cursor", "No cursor of this service.")
-    return at_ms, call_id

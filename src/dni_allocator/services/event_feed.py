@@ -15,8 +15,9 @@ from typing import Final, Literal
 
 from dni_allocator.domain.delivery import Entry
 from dni_allocator.domain.digits import whole
-from dni_allocator.domain.errors import CursorExpired, InvalidRequest
+from dni_allocator.domain.errors import CursorExpired
 from dni_allocator.domain.events import Event
+from dni_allocator.services.paging import not_ours
 from dni_allocator.store.event_log import EventLog
 
 _POLL_S: Final = 0.2
@@ -116,4 +117,4 @@ def _unpacked(cursor: str, *, shards: int) -> list[str]:
                 return [str(position) for position in positions]
     except (binascii.Error, ValueError, UnicodeError, RecursionError):
         pass
-    raise InvalidRequest("cursor: no cursor of this service.")
+    raise not_ours()

@@ -10,6 +10,7 @@ import orjson
 from dni_allocator.domain.errors import EditConflict, InvalidNumber, NumberUnknown
 from dni_allocator.domain.number import NumberType, PhoneNumber, calling_code_of, parse_number
 from dni_allocator.domain.pool import Pool, PoolNumberType
+from dni_allocator.services.paging import Page, packed, unpacked
 from dni_allocator.services.pools import claim_number, random_place
 from dni_allocator.services.shelving import shelf_for
 from dni_allocator.store.directory import Directory, Entry, Role
@@ -130,13 +131,15 @@ class Inventory:
             raise NumberUnknown(message)
         return Detached.DETACHED
 
-    async def page(
-        self, pool_id: str, *, cursor: str | None, limit: int
-    ) -> tuple[list[AttachedNumber], str | None]:
-        """Some numbers of a pool and where to go on; None at the end. Raises `PoolUnknown`."""
+    async def page(self, pool_id: str, *, cursor: str | None, limit: int) -> Page[AttachedNumber]:
+        """Some numbers of a pool, in no order; `limit` is a hint.
+
+        Raises `InvalidRequest` for a cursor that is not ours.
+        """
         await self._pools.read(pool_id)
-        found, following = await self._pools.inventory(pool_id, cursor=cursor or "0", limit=limit)
-        return found, None if following == "0" else following
+        at = 0 if cursor is None else unpacked(cursor)[0]
+        found, following = await self._pools.inventory(pool_id, cursor=str(at), limit=limit)
+        return Page(tuple(found), None if following == "0" else packed(int(following)))
 
     async def _claim_all(self, pool: Pool, numbers: Sequence[str]) -> dict[str, Entry]:
         """Claim every number; those that belong elsewhere, with their owner."""

@@ -1,8 +1,9 @@
 """Make, edit and delete pools; what holds for their settings as a whole."""
 
+import asyncio
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
 
@@ -16,25 +17,15 @@ from dni_allocator.domain.errors import (
 )
 from dni_allocator.domain.matching import Match
 from dni_allocator.domain.number import calling_code_of, parse_number
-from dni_allocator.domain.old_key import OldKey
+from dni_allocator.domain.old_key import replaced
 from dni_allocator.domain.pool import Occupancy, Pool, PoolSettings, normalise_origin
 from dni_allocator.services.access import instant_ms
 from dni_allocator.services.ids import new_pool_id, new_site_key
+from dni_allocator.services.paging import Page, packed, unpacked
 from dni_allocator.services.routing_rules import normalise_routing
 from dni_allocator.services.shelving import Shelving
 from dni_allocator.store.directory import Directory, Entry, Role
 from dni_allocator.store.pools import PoolStore
-
-MOST_OLD_KEYS = 5
-"""Replaced keys that may still work; one more ends the oldest."""
-
-
-@dataclass(frozen=True, slots=True)
-class PoolPage:
-    """Some pools, and where to go on; None at the end."""
-
-    pools: tuple[Pool, ...]
-    next_cursor: str | None
 
 
 class Pools:
@@ -92,12 +83,8 @@ class Pools:
         edited = replace(pool, settings=normalise(settings))
         for field, dialled in _dialled(edited.settings).items():
             if await self._pools.present(pool.id, dialled):
-                message = (
-                    f"{field}: one of them is a number of this pool; calls would go in a circle."
-                )
-                raise InvalidRequest(
-                    message, extra={"errors": [{"field": field, "detail": "own number"}]}
-                )
+                detail = "One of them is a number of this pool; calls would go in a circle."
+                raise InvalidRequest.at(field, detail)
         before = set(pool.settings.overflow_numbers)
         after = set(edited.settings.overflow_numbers)
         await self._claim_overflow(pool, sorted(after - before))
@@ -121,8 +108,7 @@ class Pools:
         """
         pool = await self._pools.read(pool_id)
         now_ms = instant_ms(self._clock)
-        old = (OldKey(pool.key, now_ms + overlap_s * 1000), *pool.old_keys)
-        living = tuple(each for each in old if each.until_ms > now_ms)[:MOST_OLD_KEYS]
+        living, ended = replaced(pool.key, pool.old_keys, now_ms=now_ms, overlap_s=overlap_s)
         rotated = replace(pool, key=new_site_key(), old_keys=living)
         await self._directory.bind_key(rotated.key, pool.id)
         try:
@@ -130,9 +116,10 @@ class Pools:
         except EditConflict:
             await self._directory.unbind_key(rotated.key)
             raise
-        for each in old:
-            left_ms = each.until_ms - now_ms if each in living else 0
-            await self._directory.retire_key(each.key, pool.id, for_ms=left_ms)
+        for each in ended:
+            await self._directory.unbind_key(each.key)
+        for each in living:
+            await self._directory.retire_key(each.key, pool.id, for_ms=each.until_ms - now_ms)
         return rotated
 
     async def delete(self, pool_id: str, *, force: bool) -> None:
@@ -156,28 +143,27 @@ class Pools:
 
     async def page(
         self, *, cursor: str | None, limit: int, only: frozenset[str] | None = None
-    ) -> PoolPage:
+    ) -> Page[Pool]:
         """Some pools after `cursor`, by id; `only`: of these.
 
         O(pools) a page: pools are thousands, not millions.
         """
+        after = "" if cursor is None else unpacked(cursor)[1]
         ids: list[str] = []
         for shard in self._pools.shards():
             ids += await self._pools.ids(shard)
         wanted = sorted(
-            pool_id
-            for pool_id in ids
-            if (cursor is None or pool_id > cursor) and (only is None or pool_id in only)
+            pool_id for pool_id in ids if pool_id > after and (only is None or pool_id in only)
         )
-        pools = []
-        for pool_id in wanted[:limit]:
-            try:
-                pools.append(await self._pools.read(pool_id))
-            except PoolUnknown:
-                continue
-        return PoolPage(
-            pools=tuple(pools), next_cursor=wanted[limit - 1] if len(wanted) > limit else None
-        )
+        found = await asyncio.gather(*map(self._read_if_there, wanted[:limit]))
+        pools = [pool for pool in found if pool is not None]
+        return Page(tuple(pools), packed(0, wanted[limit - 1]) if len(wanted) > limit else None)
+
+    async def _read_if_there(self, pool_id: str) -> Pool | None:
+        try:
+            return await self._pools.read(pool_id)
+        except PoolUnknown:
+            return None
 
     async def _claim_overflow(self, pool: Pool, numbers: Sequence[str]) -> None:
         claimed: list[str] = []
@@ -220,6 +206,17 @@ async def claim_number(
     return owner
 
 
+async def known_pools(pool_ids: Sequence[str], *, pools: PoolStore) -> tuple[str, ...]:
+    """The pools, each once and in their order. Raises `InvalidRequest` for one there is not."""
+    found = await asyncio.gather(*map(pools.read, pool_ids), return_exceptions=True)
+    for position, pool in enumerate(found):
+        if isinstance(pool, PoolUnknown):
+            raise InvalidRequest.at(f"pools.{position}", "There is no pool with this id.") from pool
+        if isinstance(pool, BaseException):
+            raise pool
+    return tuple(dict.fromkeys(pool_ids))
+
+
 def normalise(settings: PoolSettings) -> PoolSettings:
     """Numbers as E.164, origins as browsers send them, country in capitals, each thing once.
 
@@ -260,8 +257,7 @@ def normalise(settings: PoolSettings) -> PoolSettings:
     )
     errors += _rule_problems(result)
     if errors:
-        message = "; ".join(f"{error['field']}: {error['detail']}" for error in errors)
-        raise InvalidRequest(message, extra={"errors": errors})
+        raise InvalidRequest.of(errors)
     return result
 
 

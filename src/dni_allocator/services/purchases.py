@@ -8,6 +8,8 @@ from dni_allocator.domain.pool import Pool, PoolNumberType
 from dni_allocator.domain.purchase import LineState, Purchase, given_up
 from dni_allocator.domain.shop import Wanted
 from dni_allocator.services.ids import new_record_token
+from dni_allocator.services.ledger_pages import page_of
+from dni_allocator.services.paging import Page
 from dni_allocator.services.purchasing import Now, wall_clock
 from dni_allocator.services.shops import Shops
 from dni_allocator.store.ledger import Kept, Ledger, record_id
@@ -47,7 +49,7 @@ class Purchases:
     def check_vendor(self, name: str) -> None:
         """Raises `VendorUnknown`, `VendorNotConfigured`, `InvalidRequest` where none is named."""
         if not name:
-            _refuse("vendor", "Name a vendor, here or in the pool.")
+            raise InvalidRequest.at("vendor", "Name a vendor, here or in the pool.")
         self._shops.get(name)
 
     async def place(self, request: PurchaseRequest) -> Purchase:
@@ -79,7 +81,9 @@ class Purchases:
                 await self._check_room(pool, request.quantity)
             known = await self._ledger.put(purchase, seen=None, look_at_ms=now_ms)
         if _wish(known.record) != _wish(purchase):
-            _refuse("Idempotency-Key", "It was used for another order of this pool.")
+            raise InvalidRequest.at(
+                "Idempotency-Key", "It was used for another order of this pool."
+            )
         return known.record
 
     async def read(self, purchase_id: str) -> Purchase:
@@ -87,10 +91,10 @@ class Purchases:
         return (await self._kept(purchase_id)).record
 
     async def page(
-        self, *, before: tuple[int, str] | None, limit: int, pool_id: str | None
-    ) -> list[Purchase]:
-        """The newest orders before one."""
-        return await self._ledger.page(before=before, limit=limit, pool_id=pool_id)
+        self, *, cursor: str | None = None, limit: int, pool_id: str | None = None
+    ) -> Page[Purchase]:
+        """Some orders, newest first. Raises `InvalidRequest` for a cursor that is not ours."""
+        return await page_of(self._ledger, cursor=cursor, limit=limit, pool_id=pool_id)
 
     async def cancel(self, purchase_id: str) -> Purchase:
         """Ask for nothing more; what the vendor was asked for is followed to the end.
@@ -127,7 +131,9 @@ class Purchases:
             return
         size = (await self._pools.occupancy(pool.id)).attached + await self.on_order(pool.id)
         if size + quantity > most:
-            _refuse("quantity", f"The pool has room for {max(0, most - size)} (max_size).")
+            raise InvalidRequest.at(
+                "quantity", f"The pool has room for {max(0, most - size)} (max_size)."
+            )
 
 
 def _wish(purchase: Purchase) -> tuple[object, ...]:
@@ -139,24 +145,18 @@ def checked(wanted: Wanted, *, pool: Pool) -> Wanted:
     country = wanted.country.upper() or pool.settings.country
     code = calling_code_of(country)
     if code == 0 or code != calling_code_of(pool.settings.country):
-        _refuse("country", f"The pool has numbers of {pool.settings.country}.")
+        raise InvalidRequest.at("country", f"The pool has numbers of {pool.settings.country}.")
     digits = "".join(filter(str.isdigit, wanted.prefix))
     if wanted.prefix.startswith("+"):
         if not digits.startswith(str(code)):
-            _refuse("prefix", f"Not a prefix of {country}.")
+            raise InvalidRequest.at("prefix", f"Not a prefix of {country}.")
         digits = digits.removeprefix(str(code))
     if wanted.area_code and digits and not digits.startswith(wanted.area_code):
-        _refuse("prefix", "Does not begin with area_code.")
+        raise InvalidRequest.at("prefix", "Does not begin with area_code.")
     kind = {PoolNumberType.LOCAL: NumberType.LOCAL, PoolNumberType.TOLL_FREE: NumberType.TOLL_FREE}
     if wanted.type is not kind.get(pool.settings.number_type, wanted.type):
-        _refuse("type", f"The pool takes {pool.settings.number_type} numbers only.")
+        raise InvalidRequest.at("type", f"The pool takes {pool.settings.number_type} numbers only.")
     near = wanted.near
     if near:
         near = parse_number(near, country=country).e164
     return replace(wanted, country=country, prefix=digits, near=near)
-
-
-def _refuse(field: str, detail: str) -> None:
-    raise InvalidRequest(
-        f"{field}: {detail}", extra={"errors": [{"field": field, "detail": detail}]}
-    )

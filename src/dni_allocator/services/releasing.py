@@ -25,6 +25,8 @@ from dni_allocator.domain.errors import (
 from dni_allocator.domain.release import Release, ReleaseState
 from dni_allocator.services.ids import new_record_token
 from dni_allocator.services.inventory import Inventory
+from dni_allocator.services.ledger_pages import page_of
+from dni_allocator.services.paging import Page
 from dni_allocator.services.purchasing import Now, month_of, wall_clock
 from dni_allocator.services.shops import Shops
 from dni_allocator.store.directory import Directory, Role
@@ -81,10 +83,7 @@ class Releasing:
         facts = orjson.loads(found.facts) if found.facts else {}
         name = vendor or str(facts.get("vendor") or pool.settings.vendor or "")
         if not name:
-            detail = "Nobody said which vendor the number is of."
-            raise InvalidRequest(
-                f"vendor: {detail}", extra={"errors": [{"field": "vendor", "detail": detail}]}
-            )
+            raise InvalidRequest.at("vendor", "Nobody said which vendor the number is of.")
         self._shops.get(name)
         for kept in await self._ledger.open(pool_id):
             if kept.record.number == number:
@@ -114,10 +113,10 @@ class Releasing:
         return (await self._kept(release_id)).record
 
     async def page(
-        self, *, before: tuple[int, str] | None, limit: int, pool_id: str | None
-    ) -> list[Release]:
-        """The newest releases before one."""
-        return await self._ledger.page(before=before, limit=limit, pool_id=pool_id)
+        self, *, cursor: str | None = None, limit: int, pool_id: str | None = None
+    ) -> Page[Release]:
+        """Some releases, newest first. Raises `InvalidRequest` for a cursor that is not ours."""
+        return await page_of(self._ledger, cursor=cursor, limit=limit, pool_id=pool_id)
 
     async def open(self, pool_id: str) -> list[Release]:
         """Releases of a pool that are under way."""

@@ -37,6 +37,8 @@ from dni_allocator.domain.scaling import (
     decide,
 )
 from dni_allocator.services.ids import new_record_token
+from dni_allocator.services.ledger_pages import page_of
+from dni_allocator.services.paging import Page
 from dni_allocator.services.purchases import PurchaseRequest, Purchases, checked
 from dni_allocator.services.purchasing import Now, month_of, wall_clock
 from dni_allocator.services.releasing import Releasing
@@ -117,10 +119,10 @@ class Scaling:
         return (await self._kept(decision_id)).record
 
     async def page(
-        self, *, before: tuple[int, str] | None, limit: int, pool_id: str | None
-    ) -> list[Decision]:
-        """The newest decisions before one."""
-        return await self._ledger.page(before=before, limit=limit, pool_id=pool_id)
+        self, *, cursor: str | None = None, limit: int, pool_id: str | None = None
+    ) -> Page[Decision]:
+        """Some decisions, newest first. Raises `InvalidRequest` for a cursor that is not ours."""
+        return await page_of(self._ledger, cursor=cursor, limit=limit, pool_id=pool_id)
 
     async def approve(self, decision_id: str) -> Decision:
         """Let a proposal be carried out. Raises `DecisionUnknown`, `PurchaseClosed`."""

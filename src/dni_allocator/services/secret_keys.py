@@ -4,13 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from dni_allocator.domain.errors import (
-    InvalidRequest,
     KeyProtected,
-    PoolUnknown,
     SecretKeyUnknown,
 )
 from dni_allocator.services.access import ADMIN, Scope, digest, instant_ms, prefix_of
 from dni_allocator.services.ids import new_secret_key, new_secret_key_id
+from dni_allocator.services.pools import known_pools
 from dni_allocator.store.pools import PoolStore
 from dni_allocator.store.secrets import SecretRecord, SecretStore
 
@@ -136,18 +135,7 @@ class SecretKeys:
         return [each for each in records if each.until_ms is None or each.until_ms > now_ms]
 
     async def _checked(self, pools: Sequence[str] | None) -> tuple[str, ...] | None:
-        if pools is None:
-            return None
-        known = tuple(dict.fromkeys(pools))
-        for position, pool_id in enumerate(known):
-            try:
-                await self._pools.read(pool_id)
-            except PoolUnknown as error:
-                field, detail = f"pools.{position}", "There is no pool with this id."
-                raise InvalidRequest(
-                    f"{field}: {detail}", extra={"errors": [{"field": field, "detail": detail}]}
-                ) from error
-        return known
+        return None if pools is None else await known_pools(pools, pools=self._pools)
 
 
 def _key(records: Sequence[SecretRecord]) -> SecretKey:

@@ -10,17 +10,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from dni_allocator.domain.errors import EditConflict, InvalidRequest, PoolUnknown
-from dni_allocator.domain.old_key import OldKey
+from dni_allocator.domain.errors import EditConflict, PoolUnknown
+from dni_allocator.domain.old_key import replaced
 from dni_allocator.domain.site import Site
 from dni_allocator.services.access import instant_ms
 from dni_allocator.services.ids import new_site_id, new_site_key
+from dni_allocator.services.pools import known_pools
 from dni_allocator.store.directory import Directory
 from dni_allocator.store.pools import PoolStore
 from dni_allocator.store.site_records import SiteStore
-
-MOST_OLD_KEYS = 5
-"""Replaced keys that may still work; one more ends the oldest."""
 
 
 class SiteRecords:
@@ -45,7 +43,7 @@ class SiteRecords:
             id=new_site_id(),
             key=new_site_key(),
             name=name,
-            pool_ids=await self._checked(pool_ids),
+            pool_ids=await known_pools(pool_ids, pools=self._pools),
             created_at=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         )
         await self._sites.put(site)
@@ -68,7 +66,9 @@ class SiteRecords:
         edited = replace(
             site,
             name=site.name if name is None else name,
-            pool_ids=site.pool_ids if pool_ids is None else await self._checked(pool_ids),
+            pool_ids=site.pool_ids
+            if pool_ids is None
+            else await known_pools(pool_ids, pools=self._pools),
         )
         await self._sites.put(edited)
         if edited.pool_ids != site.pool_ids:
@@ -85,13 +85,11 @@ class SiteRecords:
         """
         site = await self._sites.read(site_id)
         now_ms = instant_ms(self._clock)
-        old = (OldKey(site.key, now_ms + overlap_s * 1000), *site.old_keys)
-        living = tuple(each for each in old if each.until_ms > now_ms)[:MOST_OLD_KEYS]
+        living, ended = replaced(site.key, site.old_keys, now_ms=now_ms, overlap_s=overlap_s)
         rotated = replace(site, key=new_site_key(), old_keys=living)
         await self._directory.bind_key(rotated.key, *site.pool_ids, site_id=site.id)
-        for each in old:
-            if each not in living:
-                await self._directory.unbind_key(each.key)
+        for each in ended:
+            await self._directory.unbind_key(each.key)
         await self._retire(rotated)
         await self._sites.put(rotated)
         await self._tell_processes(site.pool_ids)
@@ -111,19 +109,6 @@ class SiteRecords:
             await self._directory.retire_key(
                 old.key, *site.pool_ids, site_id=site.id, for_ms=old.until_ms - now_ms
             )
-
-    async def _checked(self, pool_ids: Iterable[str]) -> tuple[str, ...]:
-        """The pools, each once and in their order."""
-        known = tuple(dict.fromkeys(pool_ids))
-        for position, pool_id in enumerate(known):
-            try:
-                await self._pools.read(pool_id)
-            except PoolUnknown as error:
-                detail = "There is no pool with this id."
-                message = f"pools.{position}: {detail}"
-                errors = [{"field": f"pools.{position}", "detail": detail}]
-                raise InvalidRequest(message, extra={"errors": errors}) from error
-        return known
 
     async def _tell_processes(self, pool_ids: Iterable[str]) -> None:
         """Raise the pools' revisions: whoever remembers them reads anew what the key opens."""

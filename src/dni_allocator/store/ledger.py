@@ -46,6 +46,9 @@ class Record(Protocol):
 
 R = TypeVar("R", bound=Record)
 
+Position = tuple[int, str]
+"""A place in a ledger: when a record was made, ms, and its id. Newest first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kept(Generic[R]):
@@ -144,20 +147,26 @@ class Ledger(Generic[R]):
         return Kept(self._codec.load(found.decode()), found.decode())
 
     async def page(
-        self, *, before: tuple[int, str] | None, limit: int, pool_id: str | None = None
-    ) -> list[R]:
-        """The newest records before one (its time and id), of all pools or of one."""
+        self, *, before: Position | None, limit: int, pool_id: str | None = None
+    ) -> tuple[list[R], Position | None]:
+        """The newest records before one, of all pools or of one; and the place of the last of them.
+
+        None in its place: there are no more. Two round trips a shard, more where records of other
+        pools lie between.
+        """
         shards = self._shards.all() if pool_id is None else [self._shards.pool(pool_id).shard]
-        found: list[tuple[int, str, ShardKeys]] = []
+        places: list[Position] = []
         for shard in shards:
-            found += await self._newest(shard, before=before, limit=limit, pool_id=pool_id)
-        found.sort(key=lambda each: each[:2], reverse=True)
-        records = []
-        for _, record_id, shard in found[:limit]:
-            record = await self._shards.execute("HGET", shard.ledger(self._codec.name), record_id)
-            if isinstance(record, bytes):
-                records.append(self._codec.load(record.decode()))
-        return records
+            places += await self._newest(shard, before=before, limit=limit + 1, pool_id=pool_id)
+        places.sort(reverse=True)
+        more = len(places) > limit
+        del places[limit:]
+        records: dict[str, R] = {}
+        for shard in shards:
+            ids = [each for _, each in places if self._shards.pool(_pool_of(each)).shard == shard]
+            records |= {each.record.id: each.record for each in await self._records(shard, ids)}
+        found = [records[each] for _, each in places if each in records]
+        return found, places[-1] if more else None
 
     async def open(self, pool_id: str) -> list[Kept[R]]:
         """The records of one pool that are not closed, the next to look at first."""
@@ -165,8 +174,15 @@ class Ledger(Generic[R]):
         ids = texts(
             await self._shards.execute("ZRANGE", shard.ledger_open(self._codec.name), 0, -1)
         )
-        found = [await self.read(each) for each in ids if _pool_of(each) == pool_id]
-        return [each for each in found if each is not None]
+        return await self._records(shard, [each for each in ids if _pool_of(each) == pool_id])
+
+    async def _records(self, shard: ShardKeys, ids: Sequence[str]) -> list[Kept[R]]:
+        """Those of some records of a shard that are (still) kept, in this order. One round trip."""
+        if not ids:
+            return []
+        found = await self._shards.execute("HMGET", shard.ledger(self._codec.name), *ids)
+        written = [each.decode() for each in _listed(found) if isinstance(each, bytes)]
+        return [Kept(self._codec.load(each), each) for each in written]
 
     async def due(self, now_ms: int, *, limit: int = 100) -> Sequence[str]:
         """Records to look at by now, of all shards, up to `limit` each."""
@@ -182,11 +198,11 @@ class Ledger(Generic[R]):
         self,
         shard: ShardKeys,
         *,
-        before: tuple[int, str] | None,
+        before: Position | None,
         limit: int,
         pool_id: str | None,
-    ) -> list[tuple[int, str, ShardKeys]]:
-        found: list[tuple[int, str, ShardKeys]] = []
+    ) -> list[Position]:
+        found: list[Position] = []
         key, offset, chunk = shard.ledger_log(self._codec.name), 0, limit + _SLACK
         newest: int | str = "+inf" if before is None else before[0]
         while len(found) < limit:
@@ -199,7 +215,7 @@ class Ledger(Generic[R]):
                 at = (int(created), record_id)
                 ours = pool_id is None or _pool_of(record_id) == pool_id
                 if ours and (before is None or at < before):
-                    found.append((*at, shard))
+                    found.append(at)
             offset += chunk
             if len(rows) < chunk:
                 break
@@ -213,6 +229,10 @@ def record_id(prefix: str, pool_id: str, token: str) -> str:
 
 def _pool_of(record_id: str) -> str:
     return "pool_" + record_id.partition("_")[2].rpartition("_")[0]
+
+
+def _listed(reply: object) -> list[object]:
+    return list(reply) if isinstance(reply, list) else []
 
 
 def _millionths(amount: Decimal) -> int:

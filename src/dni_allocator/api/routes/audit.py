@@ -51,7 +51,7 @@ async def read_audit(
     cursor: Text = None,
 ) -> AuditPageOut:
     """List changes, newest first. A page may be short, or empty, and still have a next one."""
-    found, following = await services.audit.page(
+    page = await services.audit.page(
         AuditFilter(
             key_id=key_id,
             action=action,
@@ -62,7 +62,7 @@ async def read_audit(
         cursor=cursor,
         limit=limit,
     )
-    return AuditPageOut(changes=[_out(entry) for entry in found], next_cursor=following)
+    return AuditPageOut(changes=[_out(entry) for entry in page.items], next_cursor=page.next_cursor)
 
 
 def _out(entry: AuditEntry) -> ChangeOut:

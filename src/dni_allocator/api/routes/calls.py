@@ -95,9 +95,7 @@ async def record_call(
     answer, with 200.
     """
     if (body.provider is None) != (body.provider_call_id is None):
-        detail = "provider and provider_call_id go together."
-        errors = [{"field": "provider", "detail": detail}]
-        raise InvalidRequest(f"provider: {detail}", extra={"errors": errors})
+        raise InvalidRequest.at("provider", "provider and provider_call_id go together.")
     started = await services.calls.start(
         NewCall(
             number=dialed_number(body.number),
@@ -141,7 +139,7 @@ async def list_calls(
             headers={"Content-Disposition": 'attachment; filename="calls.csv"'},
         )
     page = await services.calls.page(wanted, cursor=cursor, limit=limit)
-    return CallPageOut(calls=[call_out(each) for each in page.calls], next_cursor=page.next_cursor)
+    return CallPageOut(calls=[call_out(each) for each in page.items], next_cursor=page.next_cursor)
 
 
 @router.get("/{call_id}", summary="Read a call")

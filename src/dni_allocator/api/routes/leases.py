@@ -51,7 +51,7 @@ async def list_leases(
     caller.must_reach(pool_id)
     page = await services.live_leases.page(pool_id, cursor=cursor, limit=limit)
     return LeasePageOut(
-        leases=[lease_out(pool_id, each) for each in page.leases], next_cursor=page.next_cursor
+        leases=[lease_out(pool_id, each) for each in page.items], next_cursor=page.next_cursor
     )
 
 

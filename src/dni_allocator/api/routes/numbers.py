@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from dni_allocator.api.auth import opens
 from dni_allocator.api.context import Services, ServicesDep
-from dni_allocator.api.errors import MalformedJson, validation_errors
+from dni_allocator.api.errors import MalformedJson, invalid
 from dni_allocator.api.pool_schemas import (
     AttachBody,
     AttachOut,
@@ -22,8 +22,7 @@ from dni_allocator.api.pool_schemas import (
     RejectedOut,
 )
 from dni_allocator.api.routes.pools import CursorQuery, ForceQuery, LimitQuery
-from dni_allocator.domain.digits import whole
-from dni_allocator.domain.errors import InvalidRequest, NumbersRejected, NumberTaken
+from dni_allocator.domain.errors import NumbersRejected, NumberTaken
 from dni_allocator.domain.number import parse_number
 from dni_allocator.services.access import Scope
 from dni_allocator.services.inventory import AttachResult, NumberRow
@@ -86,16 +85,13 @@ async def list_numbers(
     pool_id: str, services: ServicesDep, limit: LimitQuery = 100, cursor: CursorQuery = None
 ) -> NumberPageOut:
     """List a pool's numbers, a page at a time; `limit` is a hint, the order is none."""
-    if cursor is not None and whole(cursor) is None:
-        message = "cursor: not one of ours."
-        raise InvalidRequest(message, extra={"errors": [{"field": "cursor", "detail": "unknown"}]})
-    found, following = await services.inventory.page(pool_id, cursor=cursor, limit=limit)
+    page = await services.inventory.page(pool_id, cursor=cursor, limit=limit)
     rests = await services.quarantine.of(
-        pool_id, [each.number for each in found if each.state in {QUARANTINE, HELD}]
+        pool_id, [each.number for each in page.items if each.state in {QUARANTINE, HELD}]
     )
     return NumberPageOut(
-        numbers=[_number_out(each, rests.get(each.number)) for each in found],
-        next_cursor=following,
+        numbers=[_number_out(each, rests.get(each.number)) for each in page.items],
+        next_cursor=page.next_cursor,
     )
 
 
@@ -165,9 +161,7 @@ async def _body(request: Request, *, all_or_nothing: bool) -> AttachBody:
         message = "The body is neither valid JSON nor, as text/csv, valid CSV in UTF-8."
         raise MalformedJson(message) from error
     except ValidationError as error:
-        found = validation_errors(error.errors(include_url=False, include_input=False))
-        message = "; ".join(f"{each['field']}: {each['detail']}" for each in found[:5])
-        raise InvalidRequest(message, extra={"errors": found[:100]}) from error
+        raise invalid(error.errors()) from error
     if all_or_nothing and not body.all_or_nothing:
         return body.model_copy(update={"all_or_nothing": True})
     return body

@@ -81,7 +81,7 @@ async def list_pools(
 ) -> PoolPageOut:
     """List pools by id, a page at a time; those that the key opens."""
     page = await services.pools.page(cursor=cursor, limit=limit, only=caller.pools)
-    return PoolPageOut(pools=[pool_out(pool) for pool in page.pools], next_cursor=page.next_cursor)
+    return PoolPageOut(pools=[pool_out(pool) for pool in page.items], next_cursor=page.next_cursor)
 
 
 @router.get("/{pool_id}", summary="Read a pool", dependencies=[reader])

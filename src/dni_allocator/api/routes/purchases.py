@@ -17,8 +17,6 @@ from dni_allocator.api.buying_schemas import (
     UnknownOut,
     VendorOut,
     VendorsOut,
-    cursor_of,
-    position_of,
     purchase_out,
     release_out,
 )
@@ -74,12 +72,9 @@ async def list_purchases(
     cursor: CursorQuery = None,
 ) -> PurchasePageOut:
     """List orders, the newest first. The last 2,000 or so of each shard are kept."""
-    found = await services.purchases.page(before=position_of(cursor), limit=limit + 1, pool_id=pool)
-    following = None
-    if len(found) > limit:
-        following = cursor_of(found[limit - 1].created_ms, found[limit - 1].id)
+    page = await services.purchases.page(cursor=cursor, limit=limit, pool_id=pool)
     return PurchasePageOut(
-        purchases=[purchase_out(each) for each in found[:limit]], next_cursor=following
+        purchases=[purchase_out(each) for each in page.items], next_cursor=page.next_cursor
     )
 
 
@@ -126,12 +121,9 @@ async def list_releases(
     cursor: CursorQuery = None,
 ) -> ReleasePageOut:
     """List releases, the newest first."""
-    found = await services.releasing.page(before=position_of(cursor), limit=limit + 1, pool_id=pool)
-    following = None
-    if len(found) > limit:
-        following = cursor_of(found[limit - 1].created_ms, found[limit - 1].id)
+    page = await services.releasing.page(cursor=cursor, limit=limit, pool_id=pool)
     return ReleasePageOut(
-        releases=[release_out(each) for each in found[:limit]], next_cursor=following
+        releases=[release_out(each) for each in page.items], next_cursor=page.next_cursor
     )
 
 

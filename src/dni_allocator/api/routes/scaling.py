@@ -3,7 +3,6 @@
 from fastapi import APIRouter, Depends
 
 from dni_allocator.api.auth import opens
-from dni_allocator.api.buying_schemas import cursor_of, position_of
 from dni_allocator.api.context import ServicesDep
 from dni_allocator.api.routes.pools import CursorQuery, LimitQuery
 from dni_allocator.api.routes.purchases import PoolQuery
@@ -62,12 +61,9 @@ async def list_decisions(
     cursor: CursorQuery = None,
 ) -> DecisionPageOut:
     """List decisions, the newest first. The last 2,000 or so of each shard are kept."""
-    found = await services.scaling.page(before=position_of(cursor), limit=limit + 1, pool_id=pool)
-    following = None
-    if len(found) > limit:
-        following = cursor_of(found[limit - 1].created_ms, found[limit - 1].id)
+    page = await services.scaling.page(cursor=cursor, limit=limit, pool_id=pool)
     return DecisionPageOut(
-        decisions=[decision_out(each) for each in found[:limit]], next_cursor=following
+        decisions=[decision_out(each) for each in page.items], next_cursor=page.next_cursor
     )
 
 

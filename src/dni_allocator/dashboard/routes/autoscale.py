@@ -87,7 +87,7 @@ async def _page(
     services = person.services
     scaling, decisions = await asyncio.gather(
         api.read_scaling(pool.id, services),
-        services.scaling.page(before=None, limit=_DECISIONS, pool_id=pool.id),
+        services.scaling.page(cursor=None, limit=_DECISIONS, pool_id=pool.id),
     )
     ready = [name for name, missing in services.shops.names().items() if not missing]
     return render(
@@ -97,7 +97,7 @@ async def _page(
         person=person,
         pool=pool,
         scaling=scaling,
-        decisions=decisions,
+        decisions=decisions.items,
         pools={pool.id: pool.settings.name},
         form=form.offering("vendor", ready),
     )

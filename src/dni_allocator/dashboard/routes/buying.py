@@ -25,18 +25,18 @@ async def buying(request: Request, person: Viewer) -> Response:
     in_all_pools(person)
     services = person.services
     decisions, orders, pools = await asyncio.gather(
-        services.scaling.page(before=None, limit=_AT_ONCE, pool_id=None),
-        services.purchases.page(before=None, limit=_AT_ONCE, pool_id=None),
+        services.scaling.page(limit=_AT_ONCE),
+        services.purchases.page(limit=_AT_ONCE),
         services.pools.page(cursor=None, limit=200),
     )
     return render(
         request,
         "buying.html",
         person=person,
-        decisions=decisions,
-        orders=orders,
+        decisions=decisions.items,
+        orders=orders.items,
         vendors=services.shops.names(),
-        pools={pool.id: pool.settings.name for pool in pools.pools},
+        pools={pool.id: pool.settings.name for pool in pools.items},
     )
 
 

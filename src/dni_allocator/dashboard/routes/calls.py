@@ -35,7 +35,7 @@ async def _filter(
         person.caller.must_reach(pool_id)
         pools = frozenset({pool_id})
     if status and status not in set(CallStatus):
-        raise InvalidRequest("status: there is no such status.")
+        raise InvalidRequest.at("status", "There is no such status.")
     return CallFilter(
         pool_ids=None if pools is None else tuple(sorted(pools)),
         number=f"+{number.strip().lstrip('+')}" if number.strip() else None,
@@ -66,9 +66,9 @@ async def list_calls(
         request,
         "calls.html",
         person=person,
-        calls=page.calls,
+        calls=page.items,
         next_cursor=page.next_cursor,
-        pools={pool.id: pool.settings.name for pool in pools.pools},
+        pools={pool.id: pool.settings.name for pool in pools.items},
         statuses=list(CallStatus),
         query=query,
     )

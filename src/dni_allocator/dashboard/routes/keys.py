@@ -78,7 +78,7 @@ async def audit(
 ) -> Response:
     """Who changed what, the newest first."""
     in_all_pools(person)
-    entries, following = await person.services.audit.page(
-        AuditFilter(), cursor=cursor, limit=_AT_ONCE
+    page = await person.services.audit.page(AuditFilter(), cursor=cursor, limit=_AT_ONCE)
+    return render(
+        request, "audit.html", person=person, entries=page.items, next_cursor=page.next_cursor
     )
-    return render(request, "audit.html", person=person, entries=entries, next_cursor=following)

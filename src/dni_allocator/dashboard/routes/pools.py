@@ -35,7 +35,7 @@ async def list_pools(
         request,
         "pools.html",
         person=person,
-        cards=await cards(person.services, page.pools),
+        cards=await cards(person.services, page.items),
         next_cursor=page.next_cursor,
         cursor=cursor or "",
     )
@@ -54,7 +54,7 @@ async def _rows(person: Person, cursor: str | None) -> str:
     page = await person.services.pools.page(
         cursor=cursor or None, limit=_AT_ONCE, only=person.caller.pools
     )
-    return fragment("_pool_rows.html", cards=await cards(person.services, page.pools))
+    return fragment("_pool_rows.html", cards=await cards(person.services, page.items))
 
 
 @router.get("/new-pool")
