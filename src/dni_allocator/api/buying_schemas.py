@@ -1,12 +1,13 @@
 """The shapes of orders of numbers, releases, and what a vendor's account holds."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
 from dni_allocator.api.schemas import AdminBody, PhoneText
+from dni_allocator.domain.moment import moment
 from dni_allocator.domain.number import NumberType
 from dni_allocator.domain.purchase import MOST_NUMBERS, LineState, Purchase, PurchaseState
 from dni_allocator.domain.release import Release, ReleaseState
@@ -196,11 +197,6 @@ class ReconcileOut(BaseModel):
     unattached: list[UnattachedOut]
     unknown_to_vendor_count: int
     unknown_to_vendor: list[UnknownOut]
-
-
-def moment(ms: int) -> datetime:
-    """An instant as answers show it."""
-    return datetime.fromtimestamp(ms / 1000, tz=UTC)
 
 
 def purchase_out(purchase: Purchase) -> PurchaseOut:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from dni_allocator.api.buying_schemas import Money, WishBody, moment
+from dni_allocator.api.buying_schemas import Money, WishBody
+from dni_allocator.domain.moment import moment
 from dni_allocator.domain.scaling import (
     Action,
     Decision,

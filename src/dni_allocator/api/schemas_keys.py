@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from dni_allocator.api.schemas import AdminBody
+from dni_allocator.domain.moment import moment
 from dni_allocator.domain.old_key import OldKey
 from dni_allocator.services.access import Scope
 
@@ -95,8 +96,3 @@ def old_keys_out(old_keys: tuple[OldKey, ...]) -> list[OldKeyOut]:
     now = datetime.now(tz=UTC)
     shown = [OldKeyOut(key=old.key, until=moment(old.until_ms)) for old in old_keys]
     return [old for old in shown if old.until > now]
-
-
-def moment(ms: int) -> datetime:
-    """An instant of the store as the API shows it."""
-    return datetime.fromtimestamp(ms / 1000, tz=UTC)

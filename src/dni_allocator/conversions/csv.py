@@ -18,11 +18,11 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from typing import Final
 
 from dni_allocator.domain.conversion import Conversion
 from dni_allocator.domain.conversion_file import ClickId, ConversionFile
+from dni_allocator.domain.moment import moment
 
 _CLICK_ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.~-]{0,511}")
 """Whatever else a page reports is no click id, and might be a formula to a spreadsheet."""
@@ -49,7 +49,7 @@ def _google(file: ConversionFile, conversions: Iterable[Conversion]) -> str:
     for conversion in conversions:
         click = _google_click(file.click_ids, conversion)
         if click is not None:
-            at = f"{_moment(conversion):%Y-%m-%d %H:%M:%S}+0000"
+            at = f"{moment(conversion.started_ms):%Y-%m-%d %H:%M:%S}+0000"
             rows.append([*click, file.conversion_name, at, *_worth(file, conversion), *consent])
     return _text(rows)
 
@@ -69,7 +69,7 @@ def _microsoft(file: ConversionFile, conversions: Iterable[Conversion]) -> str:
     for conversion in conversions:
         click = conversion.told.get("msclkid")
         if _CLICK_ID.fullmatch(click):
-            at = _moment(conversion)
+            at = moment(conversion.started_ms)
             hour = at.hour % 12 or 12
             said = (
                 f"{at.month}/{at.day}/{at.year} {hour}:{at:%M:%S} {'AM' if at.hour < 12 else 'PM'}"  # noqa: PLR2004 -- noon
@@ -90,10 +90,6 @@ def _worth(file: ConversionFile, conversion: Conversion) -> tuple[str, str]:
     value = conversion.value if own else file.value
     currency = (conversion.currency if own else "") or file.currency
     return ("", "") if value is None else (f"{value:.2f}", currency.upper())
-
-
-def _moment(conversion: Conversion) -> datetime:
-    return datetime.fromtimestamp(conversion.started_ms // 1000, tz=UTC)
 
 
 def _text(rows: Iterable[Iterable[str]]) -> str:

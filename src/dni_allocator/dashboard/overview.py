@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from markupsafe import Markup
 
 from dni_allocator.api.context import Services
 from dni_allocator.dashboard.charts import Series, area
 from dni_allocator.domain.history import Bucket, Resolution, joined
+from dni_allocator.domain.moment import moment
 from dni_allocator.domain.pool import Occupancy, Pool
 from dni_allocator.services.history import Span
 
@@ -81,7 +81,4 @@ def ticks_of(span: Span) -> list[str]:
     pattern = "%H:%M" if span.resolution is Resolution.MINUTE else "%d %b %H:%M"
     steps = range(5)
     width = span.end_ms - span.start_ms
-    return [
-        datetime.fromtimestamp((span.start_ms + width * at / 4) / 1000, tz=UTC).strftime(pattern)
-        for at in steps
-    ]
+    return [moment(span.start_ms + width * at // 4).strftime(pattern) for at in steps]

@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 from dni_allocator import __version__
 from dni_allocator.dashboard.charts import area, sparkline
 from dni_allocator.domain.errors import InvalidNumber
+from dni_allocator.domain.moment import moment
 from dni_allocator.domain.number import parse_number
 
 HEADERS: Final = {
@@ -67,7 +68,7 @@ def _moment(value: datetime | int | None) -> str:
     """An instant for people, UTC; ms since 1970 or a datetime."""
     if value is None:
         return "–"
-    at = datetime.fromtimestamp(value / 1000, tz=UTC) if isinstance(value, int) else value
+    at = moment(value) if isinstance(value, int) else value
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 

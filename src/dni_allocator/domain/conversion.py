@@ -7,12 +7,12 @@ is spoken to is the room `conversions`; when, how often and in which order is th
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from typing import Any, Final, Literal
 
 from dni_allocator.domain.conversion_file import Consent
 from dni_allocator.domain.errors import InvalidRequest
 from dni_allocator.domain.events import Event
+from dni_allocator.domain.moment import read_instant
 from dni_allocator.domain.recognition import Told
 
 EVENT_TYPE: Final = "call.qualified"
@@ -144,7 +144,7 @@ class Conversion:
             pool_id=event.pool_id,
             number=event.number,
             caller=_text(facts.get("caller")),
-            started_ms=_instant(facts.get("started_at"), event.occurred_ms),
+            started_ms=read_instant(str(facts.get("started_at"))) or event.occurred_ms,
             duration_s=_whole(facts.get("duration_s")),
             outcome=_text(facts.get("outcome")),
             value=_amount(facts.get("value")),
@@ -191,10 +191,3 @@ def _whole(value: object) -> int | None:
 
 def _amount(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) else None
-
-
-def _instant(text: object, otherwise_ms: int) -> int:
-    try:
-        return round(datetime.fromisoformat(str(text)).timestamp() * 1000)
-    except ValueError:
-        return otherwise_ms

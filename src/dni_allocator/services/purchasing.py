@@ -8,7 +8,6 @@ order's id before asking again, and asks for the same number, which is sold only
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import structlog
 
@@ -20,6 +19,7 @@ from dni_allocator.domain.errors import (
     VendorUnavailable,
     VendorUnknown,
 )
+from dni_allocator.domain.moment import moment
 from dni_allocator.domain.purchase import (
     Line,
     LineState,
@@ -57,7 +57,7 @@ def wall_clock() -> int:
 
 def month_of(now_ms: int) -> str:
     """The calendar month, UTC, such as `2026-11`."""
-    return f"{datetime.fromtimestamp(now_ms / 1000, tz=UTC):%Y-%m}"
+    return f"{moment(now_ms):%Y-%m}"
 
 
 class Purchasing:

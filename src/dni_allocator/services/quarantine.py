@@ -7,6 +7,7 @@ from datetime import datetime
 import orjson
 
 from dni_allocator.domain.errors import InvalidRequest, NumberUnknown
+from dni_allocator.domain.moment import instant_or_none
 from dni_allocator.store.pools import PoolStore
 from dni_allocator.store.shelves import Quarantined, ShelfStore
 
@@ -34,7 +35,7 @@ class Quarantine:
 
         A second call replaces reason and end. Raises `InvalidRequest` for an end in the past.
         """
-        until_ms = None if until is None else int(until.timestamp() * 1000)
+        until_ms = instant_or_none(until)
         outcome = await self._shelves.quarantine(pool_id, number, until_ms=until_ms, reason=reason)
         if outcome is Quarantined.PAST:
             raise InvalidRequest.at("until", "Lies in the past.")

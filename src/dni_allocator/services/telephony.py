@@ -11,7 +11,6 @@ from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -27,6 +26,7 @@ from dni_allocator.domain.errors import (
     PoolUnknown,
     StoreUnavailable,
 )
+from dni_allocator.domain.moment import moment
 from dni_allocator.domain.pool import Pool
 from dni_allocator.domain.routing import (
     Announce,
@@ -338,8 +338,7 @@ def _is_open(pool: Pool, *, at_ms: int) -> bool | None:
     hours = pool.settings.routing.business_hours
     if hours is None:
         return None
-    moment = datetime.fromtimestamp(at_ms / 1000, tz=UTC)
-    return hours.are_open(moment.astimezone(ZoneInfo(hours.time_zone)))
+    return hours.are_open(moment(at_ms).astimezone(ZoneInfo(hours.time_zone)))
 
 
 def _name(planned: Plan) -> str:

@@ -1,6 +1,5 @@
 """Attribution: whose number was it when the phone rang?"""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import orjson
@@ -15,6 +14,7 @@ from dni_allocator.api.schemas import AttributionOut, CandidateOut, PoolRefOut
 from dni_allocator.domain.attribution import Candidate
 from dni_allocator.domain.errors import NumberUnknown
 from dni_allocator.domain.lease import lease_id
+from dni_allocator.domain.moment import instant_or_none, moment, moment_or_none
 from dni_allocator.domain.number import parse_number
 from dni_allocator.domain.traffic_source import Source
 from dni_allocator.services.access import Caller, Scope
@@ -46,11 +46,6 @@ def dialed_number(text: str) -> str:
     return parse_number(f"+{text.strip().lstrip('+')}", country="ZZ").e164
 
 
-def milliseconds(at: datetime | None) -> int | None:
-    """An instant in ms since 1970, None for none."""
-    return None if at is None else int(at.timestamp() * 1000)
-
-
 @router.get("/attribution/{number}", summary="Who was it?")
 async def read_attribution(
     number: NumberPath,
@@ -61,7 +56,7 @@ async def read_attribution(
 ) -> AttributionOut:
     """Name the visitor who had the dialed number, how sure that is, and where the call belongs."""
     found = await services.attribution.attribute(
-        dialed_number(number), at_ms=milliseconds(at), caller=calling
+        dialed_number(number), at_ms=instant_or_none(at), caller=calling
     )
     if not caller.reaches(found.pool.id):
         # The same as for a number of nobody: the key learns nothing of other pools.
@@ -84,7 +79,7 @@ async def read_attributions(
 
     async def answer(row: AttributionRowBody) -> dict[str, object]:
         found = await services.attribution.attribute(
-            dialed_number(row.number), at_ms=milliseconds(row.at), caller=row.caller
+            dialed_number(row.number), at_ms=instant_or_none(row.at), caller=row.caller
         )
         if not caller.reaches(found.pool.id):
             raise NumberUnknown(NUMBER_UNKNOWN)
@@ -104,7 +99,7 @@ def attribution_out(found: Attribution) -> AttributionOut:
     settings = found.pool.settings
     return AttributionOut(
         number=found.number,
-        at=_instant(found.at_ms),
+        at=moment(found.at_ms),
         basis=found.basis.value,
         confidence=found.confidence,
         route_to=found.route_to,
@@ -135,8 +130,8 @@ def _candidate_out(candidate: Candidate, source: Source, *, pool_id: str) -> Can
         basis=candidate.basis.value,
         confidence=candidate.confidence,
         reason=candidate.reason,
-        assigned_at=_instant(holder.from_ms),
-        ended_at=None if holder.until_ms is None else _instant(holder.until_ms),
+        assigned_at=moment(holder.from_ms),
+        ended_at=moment_or_none(holder.until_ms),
         url=data.get("url"),
         referrer=data.get("referrer"),
         fields=data.get("fields", {}),
@@ -146,7 +141,3 @@ def _candidate_out(candidate: Candidate, source: Source, *, pool_id: str) -> Can
         medium=source.medium.value,
         told_by=source.told_by,
     )
-
-
-def _instant(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, tz=UTC)

@@ -8,8 +8,8 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from dni_allocator.api.auth import opens
 from dni_allocator.api.context import ServicesDep
-from dni_allocator.api.schemas_keys import moment
 from dni_allocator.domain.audit import AuditEntry
+from dni_allocator.domain.moment import instant_or_none, moment
 from dni_allocator.services.access import Scope
 from dni_allocator.services.audit import AuditFilter
 
@@ -56,8 +56,8 @@ async def read_audit(
             key_id=key_id,
             action=action,
             about=about,
-            since_ms=None if since is None else int(since.timestamp() * 1000),
-            until_ms=None if until is None else int(until.timestamp() * 1000),
+            since_ms=instant_or_none(since),
+            until_ms=instant_or_none(until),
         ),
         cursor=cursor,
         limit=limit,

@@ -1,7 +1,6 @@
 """Calls: record, bring up to date, read, list."""
 
 from collections.abc import AsyncIterator, Iterable
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -19,7 +18,7 @@ from dni_allocator.api.call_schemas import (
     ClaimOut,
 )
 from dni_allocator.api.context import ServicesDep
-from dni_allocator.api.routes.attribution import dialed_number, milliseconds
+from dni_allocator.api.routes.attribution import dialed_number
 from dni_allocator.domain.call import (
     Call,
     CallFilter,
@@ -29,6 +28,7 @@ from dni_allocator.domain.call import (
     pool_of_call,
 )
 from dni_allocator.domain.errors import CallUnknown, InvalidRequest
+from dni_allocator.domain.moment import instant_or_none, moment, moment_or_none
 from dni_allocator.services.access import Caller, Scope
 from dni_allocator.services.calls import CALL_UNKNOWN
 
@@ -72,8 +72,8 @@ async def _filter(
         outcome=outcome,
         qualified=qualified,
         min_duration_s=min_duration_s,
-        since_ms=milliseconds(since),
-        until_ms=milliseconds(until),
+        since_ms=instant_or_none(since),
+        until_ms=instant_or_none(until),
     )
 
 
@@ -102,7 +102,7 @@ async def record_call(
             caller=body.caller,
             provider=body.provider or "",
             provider_call_id=body.provider_call_id or "",
-            started_ms=milliseconds(body.started_at),
+            started_ms=instant_or_none(body.started_at),
         ),
         reaches=who.reaches,
     )
@@ -157,8 +157,8 @@ async def edit_call(call_id: str, body: CallEdit, who: CallerDep, services: Serv
         call_id,
         CallUpdate(
             status=body.status,
-            answered_ms=milliseconds(body.answered_at),
-            ended_ms=milliseconds(body.ended_at),
+            answered_ms=instant_or_none(body.answered_at),
+            ended_ms=instant_or_none(body.ended_at),
             duration_s=body.duration_s,
             outcome=body.outcome,
             value=body.value,
@@ -200,9 +200,9 @@ def call_out(call: Call) -> CallOut:
         provider_call_id=call.provider_call_id or None,
         route_to=call.route_to,
         status=call.status,
-        started_at=_moment(call.started_ms),
-        answered_at=None if call.answered_ms is None else _moment(call.answered_ms),
-        ended_at=None if call.ended_ms is None else _moment(call.ended_ms),
+        started_at=moment(call.started_ms),
+        answered_at=moment_or_none(call.answered_ms),
+        ended_at=moment_or_none(call.ended_ms),
         duration_s=call.duration_s,
         first_time_caller=call.first_time_caller,
         source=call.source or None,
@@ -214,7 +214,7 @@ def call_out(call: Call) -> CallOut:
         currency=call.currency or None,
         recording_url=call.recording_url or None,
         qualified=call.qualified,
-        updated_at=_moment(call.updated_ms),
+        updated_at=moment(call.updated_ms),
         attribution=CallAttributionOut(
             basis=call.basis.value,
             confidence=call.confidence,
@@ -235,7 +235,3 @@ def call_out(call: Call) -> CallOut:
             ],
         ),
     )
-
-
-def _moment(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, tz=UTC)

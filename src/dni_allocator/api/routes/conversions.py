@@ -1,6 +1,5 @@
 """Conversions of a traffic source: where its qualified calls are reported."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Request, Response
@@ -18,6 +17,7 @@ from dni_allocator.api.schemas_sources import (
 )
 from dni_allocator.domain.conversion import settings_of
 from dni_allocator.domain.conversion_file import ConversionFile
+from dni_allocator.domain.moment import moment
 from dni_allocator.domain.webhook import Endpoint
 from dni_allocator.services.access import Scope
 from dni_allocator.services.endpoints import Wanted
@@ -165,7 +165,7 @@ def _target_out(endpoint: Endpoint) -> ConversionOut:
             "headers": dict(endpoint.headers),
             "rate_limit": endpoint.rate_limit,
             "description": endpoint.description,
-            "created_at": datetime.fromtimestamp(endpoint.created_ms / 1000, tz=UTC),
+            "created_at": moment(endpoint.created_ms),
         }
     )
 
@@ -195,7 +195,7 @@ def _file_out(
             "headers": {},
             "rate_limit": 0,
             "description": file.description,
-            "created_at": datetime.fromtimestamp(file.created_ms / 1000, tz=UTC),
+            "created_at": moment(file.created_ms),
             "token": token,
             "secret_url": None if token is None else f"{base}/{token}.csv",
         }

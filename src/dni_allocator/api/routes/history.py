@@ -1,6 +1,5 @@
 """What happened in a pool, minute by minute or hour by hour."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -16,6 +15,7 @@ from dni_allocator.api.history_schemas import (
     ReuseGapsOut,
 )
 from dni_allocator.domain.history import Bucket, Resolution
+from dni_allocator.domain.moment import instant_or_none, moment
 from dni_allocator.services.access import Scope
 
 router = APIRouter(prefix="/pools/{pool_id}", tags=["pools"])
@@ -41,13 +41,13 @@ async def read_history(
     Minutes are kept for 48 hours, hours for five weeks. It lags some seconds behind.
     """
     span = await services.history.of(
-        pool_id, resolution, start_ms=_milliseconds(since), end_ms=_milliseconds(until)
+        pool_id, resolution, start_ms=instant_or_none(since), end_ms=instant_or_none(until)
     )
     return HistoryOut(
         pool_id=pool_id,
         resolution=span.resolution,
-        start=_moment(span.start_ms),
-        end=_moment(span.end_ms),
+        start=moment(span.start_ms),
+        end=moment(span.end_ms),
         buckets=[_bucket_out(bucket) for bucket in span.buckets],
     )
 
@@ -59,7 +59,7 @@ def _bucket_out(bucket: Bucket) -> BucketOut:
         leased = LeasedOut(mean=round(mean, 2), peak=bucket.leased_peak, numbers=round(numbers, 2))
     hold = bucket.mean_hold_s
     return BucketOut(
-        start=_moment(bucket.start_ms),
+        start=moment(bucket.start_ms),
         arrivals=bucket.arrivals,
         returned=bucket.returned,
         ended=EndsOut(closed=bucket.closed, idle=bucket.idle, otherwise=bucket.otherwise),
@@ -81,11 +81,3 @@ def _gaps_out(bucket: Bucket) -> ReuseGapsOut | None:
     return ReuseGapsOut(
         count=sum(bucket.gaps.values()), p05_s=p05, p25_s=p25, p50_s=p50, p75_s=p75, p95_s=p95
     )
-
-
-def _moment(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, tz=UTC)
-
-
-def _milliseconds(moment: datetime | None) -> int | None:
-    return None if moment is None else round(moment.timestamp() * 1000)

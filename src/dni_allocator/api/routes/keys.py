@@ -12,8 +12,8 @@ from dni_allocator.api.schemas_keys import (
     KeysOut,
     OldSecretOut,
     RotateKeyBody,
-    moment,
 )
+from dni_allocator.domain.moment import moment
 from dni_allocator.services.access import Scope
 from dni_allocator.services.secret_keys import SecretKey
 

@@ -1,6 +1,6 @@
 """Living leases: who holds which number of a pool."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import orjson
@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from dni_allocator.api.auth import opens
 from dni_allocator.api.context import ServicesDep
 from dni_allocator.api.routes.pools import CursorQuery, LimitQuery
+from dni_allocator.domain.moment import moment
 from dni_allocator.services.access import Caller, Scope
 from dni_allocator.services.live_leases import id_of
 from dni_allocator.store.live_leases import LiveLease
@@ -63,8 +64,8 @@ def lease_out(pool_id: str, lease: LiveLease) -> LeaseOut:
         number=lease.number,
         visitor_id=lease.visitor_id,
         destination=lease.destination,
-        since=datetime.fromtimestamp(lease.from_ms / 1000, tz=UTC),
-        expires_at=datetime.fromtimestamp(lease.deadline_ms / 1000, tz=UTC),
+        since=moment(lease.from_ms),
+        expires_at=moment(lease.deadline_ms),
         url=told.get("url"),
         referrer=told.get("referrer"),
         fields=told.get("fields", {}),

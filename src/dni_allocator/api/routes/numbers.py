@@ -2,7 +2,6 @@
 
 import csv
 import io
-from datetime import UTC, datetime
 
 import orjson
 from fastapi import APIRouter, Depends, Request
@@ -23,6 +22,7 @@ from dni_allocator.api.pool_schemas import (
 )
 from dni_allocator.api.routes.pools import CursorQuery, ForceQuery, LimitQuery
 from dni_allocator.domain.errors import NumbersRejected, NumberTaken
+from dni_allocator.domain.moment import moment_or_none
 from dni_allocator.domain.number import parse_number
 from dni_allocator.services.access import Scope
 from dni_allocator.services.inventory import AttachResult, NumberRow
@@ -188,13 +188,13 @@ def _number_out(number: AttachedNumber, rest: Rest | None) -> NumberOut:
             "national": number.national,
             "international": number.international,
             "state": _state(number),
-            "locked_until": _moment(number.deadline_ms),
+            "locked_until": moment_or_none(number.deadline_ms),
             "quarantine": None
             if rest is None
             else {
                 "reason": rest.reason,
-                "since": _moment(rest.since_ms),
-                "until": _moment(rest.until_ms),
+                "since": moment_or_none(rest.since_ms),
+                "until": moment_or_none(rest.until_ms),
             },
             "shelf": number.shelf,
             "facts": orjson.loads(number.facts) if number.facts else {},
@@ -206,7 +206,3 @@ def _state(number: AttachedNumber) -> str:
     if number.deadline_ms is not None and number.state in {"", HELD}:
         return "leased"
     return number.state or "free"
-
-
-def _moment(ms: int | None) -> datetime | None:
-    return None if ms is None else datetime.fromtimestamp(ms / 1000, tz=UTC)

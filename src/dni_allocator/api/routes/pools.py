@@ -1,7 +1,6 @@
 """Pools: make, read, edit, delete."""
 
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -23,6 +22,7 @@ from dni_allocator.api.schemas_keys import RotateKeyBody, old_keys_out
 from dni_allocator.domain.conditions import Condition
 from dni_allocator.domain.errors import DniError
 from dni_allocator.domain.marketing import entry_of
+from dni_allocator.domain.moment import moment
 from dni_allocator.domain.pool import Occupancy, Pool, PoolSettings
 from dni_allocator.domain.routing import Routing, routing_of
 from dni_allocator.services.access import Caller, Scope
@@ -132,7 +132,7 @@ async def list_suggestions(pool_id: str, services: ServicesDep) -> SuggestionsOu
         suggestions=[
             SuggestionOut(
                 destination=each.destination,
-                last_seen=datetime.fromtimestamp(each.last_seen_ms / 1000, tz=UTC),
+                last_seen=moment(each.last_seen_ms),
             )
             for each in await services.suggestions.of(pool)
         ]

@@ -23,6 +23,7 @@ from dni_allocator.api.schemas_webhooks import (
     StandingOut,
 )
 from dni_allocator.domain.delivery import LoggedAttempt
+from dni_allocator.domain.moment import instant, moment, moment_or_none
 from dni_allocator.domain.webhook import Endpoint
 from dni_allocator.services.access import Caller, Scope
 from dni_allocator.services.deliveries import Replayed
@@ -118,10 +119,10 @@ async def list_deliveries(
         standing=StandingOut(
             retrying=standing.retrying,
             dead_letters=standing.dead_letters,
-            unread_since=_moment(standing.unread_since_ms),
-            last_taken_at=_moment(health.taken_at),
-            failing_since=_moment(health.failing_since),
-            last_failed_at=_moment(health.failed_at),
+            unread_since=moment_or_none(standing.unread_since_ms),
+            last_taken_at=moment_or_none(health.taken_at),
+            failing_since=moment_or_none(health.failing_since),
+            last_failed_at=moment_or_none(health.failed_at),
         ),
         deliveries=[_attempt(each) for each in found],
     )
@@ -138,7 +139,7 @@ async def list_dead_letters(
     return DeadLettersOut(
         dead_letters=[
             DeadLetterOut(
-                since=datetime.fromtimestamp(each.since_ms / 1000, tz=UTC),
+                since=moment(each.since_ms),
                 reason=each.note,
                 attempts=each.entry.attempts,
                 event=each.entry.event.payload(),
@@ -159,14 +160,14 @@ async def replay(endpoint_id: str, body: ReplayBody, services: ServicesDep) -> R
     elif body.since is not None:
         done = await services.deliveries.replay_range(
             endpoint_id,
-            since_ms=max(0, int(body.since.timestamp() * 1000)),
+            since_ms=max(0, instant(body.since)),
             # Not this machine's idea of now: the newest there is.
-            until_ms=None if body.until is None else max(0, int(body.until.timestamp() * 1000)),
+            until_ms=None if body.until is None else max(0, instant(body.until)),
         )
     else:
         done = await services.deliveries.replay_dead_letters(endpoint_id)
     return ReplayOut(
-        replayed=done.events, missing=list(done.missing), go_on_since=_moment(done.go_on_ms)
+        replayed=done.events, missing=list(done.missing), go_on_since=moment_or_none(done.go_on_ms)
     )
 
 
@@ -183,14 +184,10 @@ def _wanted(body: EndpointCreate | EndpointEdit) -> Wanted:
     )
 
 
-def _moment(ms: int | None) -> datetime | None:
-    return None if ms is None else datetime.fromtimestamp(ms / 1000, tz=UTC)
-
-
 def _attempt(one: LoggedAttempt) -> AttemptOut:
     return AttemptOut.model_validate(
         {
-            "at": datetime.fromtimestamp(one.at_ms / 1000, tz=UTC),
+            "at": moment(one.at_ms),
             "message_id": one.message_id,
             "event_id": one.event_id,
             "events": one.events,
@@ -218,9 +215,7 @@ def _out(endpoint: Endpoint, caller: Caller | None = None) -> EndpointOut:
         public_key=public_key_of(endpoint.secret),
         signature=signature,
         old_secrets_until=[
-            datetime.fromtimestamp(one.until_ms / 1000, tz=UTC)
-            for one in endpoint.old_secrets
-            if one.until_ms > now_ms
+            moment(one.until_ms) for one in endpoint.old_secrets if one.until_ms > now_ms
         ],
         event_types=list(endpoint.event_types),
         pools=list(endpoint.pools),
@@ -231,5 +226,5 @@ def _out(endpoint: Endpoint, caller: Caller | None = None) -> EndpointOut:
         description=endpoint.description,
         state=endpoint.state,
         disabled_reason=endpoint.disabled_reason or None,
-        created_at=datetime.fromtimestamp(endpoint.created_ms / 1000, tz=UTC),
+        created_at=moment(endpoint.created_ms),
     )

@@ -10,6 +10,7 @@ from dni_allocator.dashboard.access import PageRoute, Person, Viewer
 from dni_allocator.dashboard.page import render
 from dni_allocator.domain.call import CallFilter, CallStatus, pool_of_call
 from dni_allocator.domain.errors import CallUnknown, InvalidRequest
+from dni_allocator.domain.moment import instant
 from dni_allocator.services.calls import CALL_UNKNOWN
 
 router = APIRouter(prefix="/dashboard/calls", route_class=PageRoute, include_in_schema=False)
@@ -102,6 +103,6 @@ def _day_ms(text: str) -> int | None:
     if not text:
         return None
     try:
-        return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp() * 1000)
+        return instant(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC))
     except ValueError as error:
         raise InvalidRequest("A day is written as 2026-11-25.") from error

@@ -26,6 +26,7 @@ from dni_allocator.dashboard.overview import arrivals_chart, cards, occupancy_ch
 from dni_allocator.dashboard.page import fragment, render
 from dni_allocator.domain.errors import EditConflict, InvalidRequest, NumberTaken
 from dni_allocator.domain.history import Resolution, joined
+from dni_allocator.domain.moment import instant
 from dni_allocator.domain.pool import Pool
 from dni_allocator.services.inventory import AttachResult, NumberRow
 
@@ -69,7 +70,7 @@ async def pool_page(
         services.scaling.rules(pool_id),
     )
     leased = {
-        each.number: int(each.locked_until.timestamp() * 1000)
+        each.number: instant(each.locked_until)
         for each in numbers.numbers
         if each.locked_until is not None
     }

@@ -13,7 +13,6 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import NAMESPACE_URL, uuid5
@@ -22,6 +21,7 @@ import orjson
 
 from dni_allocator.domain.call import CallStatus
 from dni_allocator.domain.errors import InvalidRequest
+from dni_allocator.domain.moment import read_instant
 from dni_allocator.domain.routing import Recording
 from dni_allocator.domain.telephony import Answer, Leg, Report, Ring, e164_of
 
@@ -135,7 +135,7 @@ def event_of(body: bytes) -> Event:
         number=e164_of(_text(payload, "to")) or "",
         caller=e164_of(_text(payload, "from")),
         cause=_text(payload, "hangup_cause"),
-        at_ms=_instant(_text(data, "occurred_at")),
+        at_ms=read_instant(_text(data, "occurred_at")),
         recording_url=_recording(payload),
         state=_state(_text(payload, "client_state")),
     )
@@ -218,13 +218,6 @@ def _named(found: Mapping[str, Any], name: str) -> str:
 def _text(found: Mapping[str, Any], name: str) -> str:
     value = found.get(name)
     return value if isinstance(value, str) else ""
-
-
-def _instant(text: str) -> int | None:
-    try:
-        return int(datetime.fromisoformat(text).timestamp() * 1000)
-    except ValueError:
-        return None
 
 
 def _recording(payload: Mapping[str, Any]) -> str | None:
