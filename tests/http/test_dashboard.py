@@ -39,6 +39,11 @@ class Desk:
         sent = {"Cookie": f"{COOKIE}={self.token}", **HERE, **headers}
         return await self.service.http.post(path, data=data, headers=sent)
 
+    async def send_table(self, path: str, table: bytes) -> httpx.Response:
+        """Send a form with a file in it."""
+        sent = {"Cookie": f"{COOKIE}={self.token}", **HERE}
+        return await self.service.http.post(path, files={"table": table}, headers=sent)
+
 
 async def sign_in(service: Service, secret: str = ADMIN_KEY) -> Desk:
     """Sign in as a person does."""
@@ -318,6 +323,42 @@ async def test_a_key_to_read_looks_and_changes_nothing(service: Service) -> None
     assert page.status_code == 200
     assert "Quarantine" not in page.text
     assert answer.status_code == 403
+
+
+async def test_calls_are_seen_with_the_scope_that_opens_them(service: Service) -> None:
+    """`read` alone opens them neither here nor by the API."""
+    site = await service.pool("+16025550101")
+    await site.view("v")
+    call = (await service.admin("POST", "/calls", {"number": "+16025550101"})).json()["id"]
+    reader = await sign_in(service, service.secret(Scope.READ))
+    hearer = await sign_in(service, service.secret(Scope.READ, Scope.CALLS))
+    pages = ["/dashboard/calls", "/dashboard/calls/export.csv", f"/dashboard/calls/{call}"]
+
+    assert [(await reader.get(page)).status_code for page in pages] == [403, 403, 403]
+    assert [(await hearer.get(page)).status_code for page in pages] == [200, 200, 200]
+    assert "/dashboard/calls" not in (await reader.get("/dashboard")).text
+    assert "/dashboard/calls" in (await hearer.get("/dashboard")).text
+
+
+async def test_a_table_of_numbers_is_read_as_the_api_reads_it(service: Service) -> None:
+    """Places are figures, and a column that is none of ours is refused as a whole."""
+    site = await service.pool()
+    desk = await sign_in(service)
+    path = f"/dashboard/pools/{site.pool_id}/numbers"
+    good = "number,latitude,longitude,label\n+16025550101,33.45,-112.07,north\n+16025550102,,,\n"
+    bad = "number,vendor\n+16025550103,twilio\n"
+
+    taken = await desk.send_table(path, good.encode())
+    refused = await desk.send_table(path, bad.encode())
+    strange = await desk.send_table(path, b"number\n\xff\xfe\n")
+
+    assert (taken.status_code, refused.status_code, strange.status_code) == (303, 422, 422)
+    assert "vendor" in refused.text
+    found = (await service.admin("GET", f"/pools/{site.pool_id}/numbers")).json()["numbers"]
+    assert {each["number"]: each["facts"] for each in found} == {
+        "+16025550101": {"latitude": 33.45, "longitude": -112.07, "label": "north"},
+        "+16025550102": {},
+    }
 
 
 async def test_a_key_limited_to_a_pool_sees_that_pool_only(service: Service) -> None:

@@ -30,7 +30,7 @@ LOGIN: Final = "/dashboard/login"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Who looks at a page. `operates`: may change things, too."""
+    """Who looks at a page. `operates`: may change things, too; `hears`: may see calls."""
 
     caller: Caller
     services: Services
@@ -39,6 +39,11 @@ class Person:
     def operates(self) -> bool:
         """Whether the key opens changes."""
         return self.caller.may(Scope.ADMIN)
+
+    @property
+    def hears(self) -> bool:
+        """Whether the key opens calls."""
+        return self.caller.may(Scope.CALLS)
 
 
 async def _viewer(request: Request, services: ServicesDep) -> Person:

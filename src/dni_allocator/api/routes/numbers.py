@@ -64,13 +64,9 @@ async def attach_numbers(
     409 `number-taken` if another pool has one of the numbers, else 422 `numbers-rejected`.
     """
     body = await _body(request, all_or_nothing=all_or_nothing)
-    rows = [
-        NumberRow(row)
-        if isinstance(row, str)
-        else NumberRow(row.number, row.model_dump(exclude={"number"}, exclude_none=True))
-        for row in body.numbers
-    ]
-    result = await services.inventory.attach(pool_id, rows, all_or_nothing=body.all_or_nothing)
+    result = await services.inventory.attach(
+        pool_id, rows_of(body), all_or_nothing=body.all_or_nothing
+    )
     if result.rejected and not result.attached:
         raise _rejection(result)
     return AttachOut(
@@ -149,13 +145,32 @@ def _quarantine_state(
     )
 
 
+def csv_body(text: str) -> AttachBody:
+    """What a CSV table asks to attach; an empty cell says nothing.
+
+    Raises `csv.Error`, and pydantic's `ValidationError` for columns and cells that are not ours.
+    """
+    table = csv.DictReader(io.StringIO(text))
+    numbers = [{str(name): cell for name, cell in row.items() if cell} for row in table]
+    return AttachBody.model_validate({"numbers": numbers})
+
+
+def rows_of(body: AttachBody) -> list[NumberRow]:
+    """What is to be attached, with what is known of each."""
+    return [
+        NumberRow(row)
+        if isinstance(row, str)
+        else NumberRow(row.number, row.model_dump(exclude={"number"}, exclude_none=True))
+        for row in body.numbers
+    ]
+
+
 async def _body(request: Request, *, all_or_nothing: bool) -> AttachBody:
     raw = await request.body()
     try:
         if request.headers.get("content-type", "").startswith("text/csv"):
-            rows = list(csv.DictReader(io.StringIO(raw.decode("utf-8-sig"))))
-            numbers = [{str(name): value for name, value in row.items() if value} for row in rows]
-            return AttachBody.model_validate({"numbers": numbers, "all_or_nothing": all_or_nothing})
+            body = csv_body(raw.decode("utf-8-sig"))
+            return body.model_copy(update={"all_or_nothing": all_or_nothing})
         body = AttachBody.model_validate(orjson.loads(raw))
     except (orjson.JSONDecodeError, UnicodeDecodeError, csv.Error) as error:
         message = "The body is neither valid JSON nor, as text/csv, valid CSV in UTF-8."

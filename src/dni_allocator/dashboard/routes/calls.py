@@ -9,11 +9,24 @@ from dni_allocator.api.routes import calls as api
 from dni_allocator.dashboard.access import PageRoute, Person, Viewer
 from dni_allocator.dashboard.page import render
 from dni_allocator.domain.call import CallFilter, CallStatus, pool_of_call
-from dni_allocator.domain.errors import CallUnknown, InvalidRequest
+from dni_allocator.domain.errors import CallUnknown, Forbidden, InvalidRequest
 from dni_allocator.domain.moment import instant
 from dni_allocator.services.calls import CALL_UNKNOWN
 
-router = APIRouter(prefix="/dashboard/calls", route_class=PageRoute, include_in_schema=False)
+
+async def _hears(person: Viewer) -> None:
+    """Raise `Forbidden` for a key that may not read calls by the API either."""
+    if not person.hears:
+        message = "The key lacks the scope calls."
+        raise Forbidden(message)
+
+
+router = APIRouter(
+    prefix="/dashboard/calls",
+    route_class=PageRoute,
+    include_in_schema=False,
+    dependencies=[Depends(_hears)],
+)
 
 _AT_ONCE = 50
 Text = Annotated[str, Query(max_length=200)]

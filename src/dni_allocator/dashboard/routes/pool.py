@@ -2,7 +2,6 @@
 
 import asyncio
 import csv
-import io
 import time
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -138,7 +137,7 @@ async def attach_numbers(
     """Attach what was typed, a number a line, or the rows of a CSV file; say what was refused."""
     rows = [NumberRow(line.strip()) for line in typed.splitlines() if line.strip()]
     if table is not None and table.size:
-        rows += _rows((await table.read(_MOST_TYPED * 4)).decode("utf-8-sig", "replace"))
+        rows += _rows(await table.read())
     if not rows:
         raise InvalidRequest("Type a number a line, or choose a CSV file with a column `number`.")
     result = await person.services.inventory.attach(pool_id, rows, all_or_nothing=False)
@@ -153,16 +152,11 @@ def _refused(request: Request, person: Person, pool_id: str, result: AttachResul
     )
 
 
-def _rows(text: str) -> list[NumberRow]:
+def _rows(table: bytes) -> list[NumberRow]:
     try:
-        table = csv.DictReader(io.StringIO(text))
-        return [
-            NumberRow(row["number"], {k: v for k, v in row.items() if k and v and k != "number"})
-            for row in table
-            if row.get("number")
-        ]
-    except csv.Error as error:
-        raise InvalidRequest("The file is no CSV table.") from error
+        return numbers_api.rows_of(numbers_api.csv_body(table.decode("utf-8-sig")))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InvalidRequest("The file is no CSV table in UTF-8.") from error
 
 
 @router.post("/detach")
