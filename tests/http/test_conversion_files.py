@@ -1,5 +1,6 @@
 """Files of conversions, fetched as Google Ads and Microsoft Advertising do."""
 
+import asyncio
 import csv
 import io
 
@@ -118,3 +119,17 @@ async def test_a_file_is_edited(service: Service) -> None:
         "WBRAID", "Conversion Name", "Conversion Time", "Conversion Value", "Conversion Currency",
         "Ad User Data", "Ad Personalization",
     ]  # fmt: skip
+
+
+async def test_files_that_are_made_at_once_are_all_there(service: Service) -> None:
+    """Whoever was not refused has a file: none was written over by the next."""
+    source = await a_source(service)
+    path = f"/traffic-sources/{source}/conversions"
+
+    answers = await asyncio.gather(*(service.admin("POST", path, GOOGLE) for _ in range(5)))
+
+    made = {answer.json()["id"] for answer in answers if answer.status_code == 201}
+    listed = (await service.admin("GET", path)).json()["conversions"]
+    assert made
+    assert {each["id"] for each in listed} == made
+    assert {answer.status_code for answer in answers} <= {201, 409}

@@ -1,5 +1,6 @@
 """Several pools behind one publishable key: tried in order, edited and deleted for everybody."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -356,3 +357,25 @@ async def test_the_tag_of_a_site_knows_the_destinations_of_all_its_pools(
 
     assert SHOP.removeprefix("+") in script
     assert SERVICE.removeprefix("+") in script
+
+
+async def test_people_who_edit_a_site_at_once_do_not_undo_each_other(service: Service) -> None:
+    """One of them is told to read it again; every key that was shown opens what the record says."""
+    first, second = await service.pool(ONE), await service.pool(TWO)
+    site = await _site(first)
+    path = f"/sites/{site.pool_id}"
+
+    renamed, moved, rotated = await asyncio.gather(
+        service.admin("PATCH", path, {"name": "Mine"}),
+        service.admin("PATCH", path, {"pools": [second.pool_id]}),
+        service.admin("POST", f"{path}/rotate-key", {}),
+    )
+
+    kept = (await service.admin("GET", path)).json()
+    assert {answer.status_code for answer in (renamed, moved, rotated)} <= {200, 409}
+    assert (kept["name"] == "Mine") is (renamed.status_code == 200)
+    assert (kept["pools"] == [second.pool_id]) is (moved.status_code == 200)
+    assert (kept["key"] != site.key) is (rotated.status_code == 200)
+    expected = TWO if moved.status_code == 200 else ONE
+    assert await replace(site, key=kept["key"]).number("ann") == expected
+    assert await site.number("ann") == expected

@@ -124,7 +124,7 @@ class Conversions:
             created_ms=_now_ms(),
             **settings,
         )
-        await self._sources.put(replace(source, files=(*source.files, file)))
+        await self._sources.replace(source, replace(source, files=(*source.files, file)))
         return Made(file, token)
 
     async def edit_file(
@@ -158,7 +158,7 @@ class Conversions:
         source = await self._sources.read(source_id)
         if any(file.id == conversion_id for file in source.files):
             left = tuple(file for file in source.files if file.id != conversion_id)
-            await self._sources.put(replace(source, files=left))
+            await self._sources.replace(source, replace(source, files=left))
             return
         found = await self.target(source_id, conversion_id)
         await self._endpoints.delete(found.id)
@@ -186,7 +186,7 @@ class Conversions:
 
     async def _put_file(self, source: TrafficSource, file: ConversionFile) -> None:
         files = tuple(file if each.id == file.id else each for each in source.files)
-        await self._sources.put(replace(source, files=files))
+        await self._sources.replace(source, replace(source, files=files))
 
 
 def _with(

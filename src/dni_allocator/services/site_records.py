@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from dni_allocator.domain.errors import EditConflict, PoolUnknown
+from dni_allocator.domain.errors import EditConflict, PoolUnknown, SiteUnknown
 from dni_allocator.domain.old_key import replaced
 from dni_allocator.domain.site import Site
 from dni_allocator.services.access import instant_ms
@@ -46,8 +46,8 @@ class SiteRecords:
             pool_ids=await known_pools(pool_ids, pools=self._pools),
             created_at=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         )
-        await self._sites.put(site)
-        await self._directory.bind_key(site.key, *site.pool_ids, site_id=site.id)
+        await self._sites.create(site)
+        await self._open(site)
         return site
 
     async def read(self, site_id: str) -> Site:
@@ -61,7 +61,10 @@ class SiteRecords:
     async def edit(
         self, site_id: str, *, name: str | None, pool_ids: tuple[str, ...] | None
     ) -> Site:
-        """Change what is given. Leases in a pool that left the site run out by themselves."""
+        """Change what is given. Leases in a pool that left the site run out by themselves.
+
+        Raises `EditConflict` if somebody else edited it meanwhile.
+        """
         site = await self._sites.read(site_id)
         edited = replace(
             site,
@@ -70,10 +73,9 @@ class SiteRecords:
             if pool_ids is None
             else await known_pools(pool_ids, pools=self._pools),
         )
-        await self._sites.put(edited)
+        await self._sites.replace(site, edited)
         if edited.pool_ids != site.pool_ids:
-            await self._directory.bind_key(site.key, *edited.pool_ids, site_id=site.id)
-            await self._retire(edited)
+            await self._open(edited)
             await self._tell_processes({*site.pool_ids, *edited.pool_ids})
         return edited
 
@@ -81,29 +83,54 @@ class SiteRecords:
         """Give the site a new publishable key; the one before works on for `overlap_s` seconds.
 
         The old key's time is set before the record is written, so that a crash in between leaves
-        none that works for ever; repeat the rotation then.
+        none that works for ever; repeat the rotation then. Raises `EditConflict` if somebody else
+        edited the site meanwhile: then nothing has changed.
         """
         site = await self._sites.read(site_id)
         now_ms = instant_ms(self._clock)
         living, ended = replaced(site.key, site.old_keys, now_ms=now_ms, overlap_s=overlap_s)
         rotated = replace(site, key=new_site_key(), old_keys=living)
-        await self._directory.bind_key(rotated.key, *site.pool_ids, site_id=site.id)
+        await self._bind(rotated)
         for each in ended:
             await self._directory.unbind_key(each.key)
-        await self._retire(rotated)
-        await self._sites.put(rotated)
+        try:
+            await self._sites.replace(site, rotated)
+        except (EditConflict, SiteUnknown):
+            await self._directory.unbind_key(rotated.key)
+            await self._open(site)
+            raise
+        await self._open(rotated)
         await self._tell_processes(site.pool_ids)
         return rotated
 
     async def delete(self, site_id: str) -> None:
         """Delete a site; its key opens nothing any more. The pools stay."""
         site = await self._sites.read(site_id)
-        for key in (site.key, *(old.key for old in site.old_keys)):
-            await self._directory.unbind_key(key)
+        await self._close(site)
         await self._tell_processes(site.pool_ids)
         await self._sites.delete(site_id)
+        # Once more: whoever edited it meanwhile has opened it again, and found the record there.
+        await self._close(site)
 
-    async def _retire(self, site: Site) -> None:
+    async def _open(self, site: Site) -> None:
+        """Let the keys open what the record says, also one that was edited or deleted meanwhile."""
+        while True:
+            await self._bind(site)
+            try:
+                current = await self._sites.read(site.id)
+            except SiteUnknown:
+                await self._close(site)
+                return
+            if current == site:
+                return
+            site = current
+
+    async def _close(self, site: Site) -> None:
+        for key in (site.key, *(old.key for old in site.old_keys)):
+            await self._directory.unbind_key(key)
+
+    async def _bind(self, site: Site) -> None:
+        await self._directory.bind_key(site.key, *site.pool_ids, site_id=site.id)
         now_ms = instant_ms(self._clock)
         for old in site.old_keys:
             await self._directory.retire_key(

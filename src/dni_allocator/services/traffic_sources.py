@@ -44,7 +44,7 @@ class TrafficSources:
             created_at=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         )
         source = _edited(source, wanted)
-        await self._store.put(source)
+        await self._store.create(source)
         return source
 
     async def all(self) -> list[TrafficSource]:
@@ -58,10 +58,11 @@ class TrafficSources:
     async def edit(self, source_id: str, wanted: Wanted) -> TrafficSource:
         """Change what is given; calls that are on record keep the source they have.
 
-        Raises `TrafficSourceUnknown`, and `InvalidRequest` as `create`.
+        Raises `TrafficSourceUnknown`, `EditConflict`, and `InvalidRequest` as `create`.
         """
-        source = _edited(await self._store.read(source_id), wanted)
-        await self._store.put(source)
+        seen = await self._store.read(source_id)
+        source = _edited(seen, wanted)
+        await self._store.replace(seen, source)
         return source
 
     async def must_exist(self, source_ids: Sequence[str], *, named: Sequence[str] = ()) -> None:

@@ -15,6 +15,7 @@ from typing import Final
 from dni_allocator.domain.errors import EditConflict, EndpointUnknown
 from dni_allocator.domain.webhook import Endpoint
 from dni_allocator.store.keys import WEBHOOKS, ShardKeys, shard_of
+from dni_allocator.store.records import Edited, edit_record
 from dni_allocator.store.replies import mapping
 from dni_allocator.store.scripts import Execute, load
 from dni_allocator.store.shards import redis_time
@@ -22,7 +23,6 @@ from dni_allocator.store.shards import redis_time
 _SUBSCRIBE: Final = load("outbox_subscribe")
 _SUSPEND: Final = load("outbox_suspend")
 _UNSUBSCRIBE: Final = load("outbox_unsubscribe")
-_EDIT: Final = load("webhook_edit")
 
 
 class Endpoints:
@@ -68,18 +68,12 @@ class Endpoints:
             EditConflict: Somebody else edited it meanwhile.
             EndpointUnknown: It was deleted.
         """
-        reply = await _EDIT.run(
-            self._execute,
-            {
-                "webhooks": WEBHOOKS,
-                "endpoint": seen.id,
-                "seen": seen.to_json(),
-                "record": wanted.to_json(),
-            },
+        edited = await edit_record(
+            self._execute, WEBHOOKS, seen=seen, wanted=wanted, read=Endpoint.from_json
         )
-        if reply[0] == b"GONE":
+        if edited is Edited.GONE:
             raise EndpointUnknown("The webhook endpoint was deleted meanwhile.")
-        if reply[0] == b"CONFLICT":
+        if edited is Edited.CONFLICT:
             raise EditConflict("The webhook endpoint was edited meanwhile.")
         await self.heal(seen.id)
 

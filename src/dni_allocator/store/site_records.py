@@ -1,13 +1,9 @@
 """Records of sites in Redis."""
 
-from dataclasses import asdict
-
-import orjson
-
-from dni_allocator.domain.errors import SiteUnknown
-from dni_allocator.domain.old_key import OldKey
+from dni_allocator.domain.errors import EditConflict, SiteUnknown
 from dni_allocator.domain.site import Site
 from dni_allocator.store.keys import SITES
+from dni_allocator.store.records import Edited, edit_record
 from dni_allocator.store.replies import mapping
 from dni_allocator.store.scripts import Execute
 
@@ -18,9 +14,22 @@ class SiteStore:
     def __init__(self, execute: Execute) -> None:
         self._execute = execute
 
-    async def put(self, site: Site) -> None:
-        """Write a site over what was there. Idempotent."""
-        await self._execute("HSET", SITES, site.id, orjson.dumps(asdict(site)))
+    async def create(self, site: Site) -> None:
+        """Store a new site. Safe to repeat."""
+        await self._execute("HSET", SITES, site.id, site.to_json())
+
+    async def replace(self, seen: Site, wanted: Site) -> None:
+        """Write an edited site over the one the editor has read. Safe to repeat.
+
+        Raises `EditConflict`, `SiteUnknown`.
+        """
+        edited = await edit_record(
+            self._execute, SITES, seen=seen, wanted=wanted, read=Site.from_json
+        )
+        if edited is Edited.GONE:
+            raise SiteUnknown("The site was deleted meanwhile.")
+        if edited is Edited.CONFLICT:
+            raise EditConflict("The site was edited meanwhile.")
 
     async def read(self, site_id: str) -> Site:
         """Read one site. Raises `SiteUnknown`."""
@@ -28,20 +37,14 @@ class SiteStore:
         if not isinstance(record, bytes):
             message = "There is no site with this id."
             raise SiteUnknown(message)
-        return _read(record)
+        return Site.from_json(record)
 
     async def all(self) -> list[Site]:
         """All sites, oldest first."""
         records = mapping(await self._execute("HGETALL", SITES))
-        sites = [_read(record.encode()) for record in records.values()]
+        sites = [Site.from_json(record) for record in records.values()]
         return sorted(sites, key=lambda site: (site.created_at, site.id))
 
     async def delete(self, site_id: str) -> None:
         """Forget a site. Idempotent."""
         await self._execute("HDEL", SITES, site_id)
-
-
-def _read(record: bytes) -> Site:
-    told = orjson.loads(record)
-    old_keys = tuple(OldKey(**each) for each in told.get("old_keys", ()))
-    return Site(**{**told, "pool_ids": tuple(told["pool_ids"]), "old_keys": old_keys})

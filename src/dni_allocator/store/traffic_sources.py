@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from dni_allocator.domain.errors import TrafficSourceUnknown
+from dni_allocator.domain.errors import EditConflict, TrafficSourceUnknown
 from dni_allocator.domain.traffic_source import TrafficSource
 from dni_allocator.store.keys import TRAFFIC_SOURCES
+from dni_allocator.store.records import Edited, edit_record
 from dni_allocator.store.replies import mapping
 from dni_allocator.store.scripts import Execute
 
@@ -15,9 +16,22 @@ class TrafficSourceStore:
     def __init__(self, execute: Execute) -> None:
         self._execute = execute
 
-    async def put(self, source: TrafficSource) -> None:
-        """Write a source over what was there. Idempotent."""
+    async def create(self, source: TrafficSource) -> None:
+        """Store a new source. Safe to repeat."""
         await self._execute("HSET", TRAFFIC_SOURCES, source.id, source.to_json())
+
+    async def replace(self, seen: TrafficSource, wanted: TrafficSource) -> None:
+        """Write an edited source over the one the editor has read. Safe to repeat.
+
+        Raises `EditConflict`, `TrafficSourceUnknown`.
+        """
+        edited = await edit_record(
+            self._execute, TRAFFIC_SOURCES, seen=seen, wanted=wanted, read=TrafficSource.from_json
+        )
+        if edited is Edited.GONE:
+            raise TrafficSourceUnknown("The traffic source was deleted meanwhile.")
+        if edited is Edited.CONFLICT:
+            raise EditConflict("The traffic source was edited meanwhile.")
 
     async def read(self, source_id: str) -> TrafficSource:
         """Read one source. Raises `TrafficSourceUnknown`."""
