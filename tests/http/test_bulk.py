@@ -204,6 +204,6 @@ async def test_what_backends_are_given_is_in_the_metrics(service: Service) -> No
     metrics = (await service.admin("GET", "/metrics")).text
 
     for status, reason in (("leased", "new"), ("original", "exhausted"), ("leased", "renewed")):
-        labels = f'pool="{site.pool_id}",reason="{reason}",status="{status}"'
-        line = f"dni_assign_answers_total{{{labels}}} 1.0"
+        labels = f'outcome="{status}",pool="{site.pool_id}",reason="{reason}"'
+        line = f"dni_assign_requests_total{{{labels}}} 1.0"
         assert line in metrics, metrics

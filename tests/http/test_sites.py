@@ -100,7 +100,7 @@ async def test_each_number_in_the_format_of_its_own_pool(service: Service) -> No
     assert shown == [(TWO, TWO), (ONE, f"+1 {ONE[2:5]}-{ONE[5:8]}-{ONE[8:]}")]
     metrics = (await service.admin("GET", "/metrics")).text
     for pool in (first, second):
-        assert f'pool="{pool.pool_id}",reason="new",status="leased"}} 1.0' in metrics
+        assert f'outcome="leased",pool="{pool.pool_id}",reason="new"}} 1.0' in metrics
 
 
 async def test_a_shared_number_of_any_pool_beats_the_original(service: Service) -> None:
