@@ -408,12 +408,11 @@ async def test_what_pages_and_people_typed_is_text_and_nothing_else(service: Ser
         assert "<img src=x" not in answer.text, page
 
 
-async def test_a_store_that_is_away_is_said_to_a_person(service: Service) -> None:
+async def test_a_pool_that_there_is_not_is_said_to_a_person(service: Service) -> None:
     """A page for people, with the status of the API."""
-    site = await service.pool()
     desk = await sign_in(service)
 
-    answer = await desk.get(f"/dashboard/pools/{site.pool_id[:-1]}0")
+    answer = await desk.get("/dashboard/pools/pool_nobody")
 
     assert answer.status_code == 404
     assert answer.headers["content-type"].startswith("text/html")
