@@ -39,6 +39,7 @@ from dni_allocator.services.shelving import Shelving
 from dni_allocator.services.sweeping import Sweeper
 from dni_allocator.settings import Settings
 from dni_allocator.store.connection import Connection
+from dni_allocator.store.examining import memory_share
 from dni_allocator.store.migrating import check_layout
 from dni_allocator.store.outbox import Presence
 from dni_allocator.store.secrets import SecretStore
@@ -284,6 +285,7 @@ class App:
             cap_bytes=self._settings.outbox_max_mb * 1024 * 1024,
             observe=self._measured,
             disabled=self._disabled,
+            memory=lambda: memory_share(self._execute),
         )
 
     def _observe(self, attempt: Attempt) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from dni_allocator.domain.errors import DniError
 from dni_allocator.store.keys import FORWARDERS, META, PREFIX
 from dni_allocator.store.replies import count, instant, mapping
+from dni_allocator.store.scripts import Execute
 from dni_allocator.store.shards import Shards
 
 _MUST_EXPIRE: Final = re.compile(
@@ -39,12 +40,7 @@ class Examination:
 
     async def nodes(self) -> dict[str, dict[str, str]]:
         """INFO of every node, by its name; of a single server under "server"."""
-        reply = await self._shards.execute("INFO", "everything")
-        if not isinstance(reply, dict):
-            return {"server": _parsed(reply)}
-        if reply and all(isinstance(each, dict) for each in reply.values()):
-            return {str(name): _plain(each) for name, each in reply.items()}
-        return {"server": _plain(reply)}
+        return _nodes(await self._shards.execute("INFO", "everything"))
 
     async def setting(self, name: str) -> str | None:
         """One setting of the server; None where it may not be asked for.
@@ -86,6 +82,28 @@ class Examination:
             if looked_at >= at_most:
                 break
         return Lasting(looked_at, kinds)
+
+
+async def memory_share(execute: Execute) -> float:
+    """How much of `maxmemory` is used, of the fullest node; 0 without a limit, or if not told."""
+    try:
+        reply = await execute("INFO", "memory")
+    except DniError:
+        return 0.0
+    return max((_share(info) for info in _nodes(reply).values()), default=0.0)
+
+
+def _share(info: Mapping[str, str]) -> float:
+    limit = int(info.get("maxmemory", "0"))
+    return int(info.get("used_memory", "0")) / limit if limit else 0.0
+
+
+def _nodes(reply: object) -> dict[str, dict[str, str]]:
+    if not isinstance(reply, dict):
+        return {"server": _parsed(reply)}
+    if reply and all(isinstance(each, dict) for each in reply.values()):
+        return {str(name): _plain(each) for name, each in reply.items()}
+    return {"server": _plain(reply)}
 
 
 def _plain(info: Mapping[object, object]) -> dict[str, str]:

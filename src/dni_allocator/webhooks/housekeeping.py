@@ -5,7 +5,7 @@ safe to do twice at once. Knows neither Redis nor HTTP: see `webhooks.ports`.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -22,6 +22,9 @@ ALARM_SHARE: Final = 0.5
 """The alarm comes when the outbox is so full: long before anything is dropped."""
 
 _AFTER_DROP_SHARE: Final = 0.95
+
+SHORT_SHARE: Final = 0.9
+"""Of the server's memory: above it nothing is kept only for replay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,11 @@ def _unobserved(_: Outboxes) -> None:
     pass
 
 
+async def unlimited() -> float:
+    """The share of a memory without limit that is used."""
+    return 0.0
+
+
 def untold(_: Endpoint) -> None:
     """Tell nobody that an endpoint was disabled."""
 
@@ -52,7 +60,8 @@ def untold(_: Endpoint) -> None:
 class Housekeeping:
     """The housekeeper of all shards. `cap_bytes`: the most memory the outboxes may take together.
 
-    Between two rounds (`Pace.housekeeping_s`) they may grow over it.
+    Between two rounds (`Pace.housekeeping_s`) they may grow over it. `memory`: which share of the
+    store's is used.
     """
 
     def __init__(
@@ -64,6 +73,7 @@ class Housekeeping:
         cap_bytes: int = DEFAULT_CAP_BYTES,
         observe: Callable[[Outboxes], None] = _unobserved,
         disabled: Callable[[Endpoint], None] = untold,
+        memory: Callable[[], Awaitable[float]] = unlimited,
     ) -> None:
         self._outboxes = outboxes
         self._endpoints = endpoints
@@ -71,6 +81,8 @@ class Housekeeping:
         self._cap_bytes = cap_bytes
         self._observe = observe
         self._disabled = disabled
+        self._memory = memory
+        self._was_short = False
         self._was_filling = False
         self._store_down = False
 
@@ -110,7 +122,7 @@ class Housekeeping:
     async def _keep_below_the_cap(self) -> None:
         sizes = [await outbox.size() for outbox in self._outboxes]
         total = sum(size.bytes for size in sizes)
-        if total > self._cap_bytes:
+        if await self._is_short() or total > self._cap_bytes:
             # First what is only kept for replay: that costs nobody an event.
             for outbox in self._outboxes:
                 while await outbox.trim(keep=0, keep_for_ms=0):
@@ -121,6 +133,14 @@ class Housekeeping:
             await self._drop(sizes, total)
             sizes = [await outbox.size() for outbox in self._outboxes]
         self._tell(sizes)
+
+    async def _is_short(self) -> bool:
+        used = await self._memory()
+        is_short = used > SHORT_SHARE
+        if is_short and not self._was_short:
+            _LOG.error("the store's memory is nearly full: no event is kept for replay", used=used)
+        self._was_short = is_short
+        return is_short
 
     async def _drop(self, sizes: Sequence[OutboxSize], total: int) -> None:
         # Of every shard the same share, a little more than must be, so that it is not every round.

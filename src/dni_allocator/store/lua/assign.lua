@@ -43,6 +43,7 @@ local first_row   = 13
 --@include lib/records
 --@include lib/claims
 --@include lib/owned
+--@include lib/full
 --@include lib/pages
 
 local now, now_text = clock(given_now)
@@ -104,7 +105,7 @@ if record[1] then
     if before and (before <= now or deadline <= now) then
       over[#over + 1] = {number, tostring(math.min(now, before))}
     elseif before then
-      redis.call("ZADD", leased, deadline, number)
+      keep_lease(number, deadline)
       if deadline < before then
         redis.call("ZADD", due, "LT", deadline, pool_id) -- the rules were tightened
       end
@@ -130,6 +131,13 @@ end
 if next_row > #ARGV and #over == 0 then
   open_page(page_id, now, record[2])
   return reply
+end
+if next_row <= #ARGV then
+  -- A new lease needs memory. A server that is full says so here, where nothing else is written yet.
+  if full then
+    return redis.error_reply("OOM no memory for a new lease")
+  end
+  redis.call("HSETNX", conf, "rev", rev)
 end
 
 -- Keys by shelf, by number, by visitor; what the rate limits remember; what is said of the browser.

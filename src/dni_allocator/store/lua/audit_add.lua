@@ -21,6 +21,8 @@ for _, entry in ipairs(redis.call("XREVRANGE", audit, "+", "-", "COUNT", 20)) do
     end
   end
 end
+-- Also when the server's memory is full (lib/full): a write that changes nothing comes first.
+redis.call("XDEL", audit, "0-0")
 local id = redis.call("XADD", audit, "*", "w", string.format("%.0f", now), "u", token, "k", key_id,
   "a", action, "o", about, "c", changed, "s", status)
 redis.call("XTRIM", audit, "MAXLEN", most)

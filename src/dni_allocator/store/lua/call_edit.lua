@@ -34,6 +34,8 @@ end
 if current ~= seen then
   return {"CONFLICT", current}
 end
+-- Also when the server's memory is full (lib/full): a write that changes nothing comes first.
+redis.call("HDEL", conf, "")
 redis.call("SET", call, document, "KEEPTTL")
 if hold_until > 0 then
   hold_number(number, fence, hold_until, note)

@@ -8,9 +8,8 @@ local window = ARGV[3]    -- how long to leave it, ms
 if redis.call("GET", entry) ~= claim then
   return {"KEPT"}
 end
+redis.call("DEL", entry)
 if former ~= "" then
   redis.call("SET", entry, former, "PX", window)
-else
-  redis.call("DEL", entry)
 end
 return {"OK"}

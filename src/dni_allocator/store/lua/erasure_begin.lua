@@ -7,6 +7,8 @@ local keep       = tonumber(ARGV[3])  -- ms, after which an unfinished note is g
 
 --@include lib/clock
 
+-- Also when the server's memory is full (lib/full): a write that changes nothing comes first.
+redis.call("HDEL", erasing, "")
 redis.call("HSETNX", erasing, visitor_id, string.format("%.0f", clock(given_now)))
 redis.call("PEXPIRE", erasing, keep)
 return {"OK", redis.call("HGET", erasing, visitor_id)}

@@ -20,6 +20,7 @@ local policy     = ARGV[8]              -- further rules of the pool (lib/policy
 --@include lib/clock
 --@include lib/claims
 --@include lib/owned
+--@include lib/full
 --@include lib/pages
 
 local now, now_text = clock(given_now)
@@ -30,7 +31,7 @@ for _, number, fence in claims_in(record[1] or "") do
   local before, from = own_lease(number, fence)
   if before and before > now then
     local deadline = lock_until(now, from, idle)
-    redis.call("ZADD", leased, deadline, number)
+    keep_lease(number, deadline)
     if deadline < before then
       redis.call("ZADD", due, "LT", deadline, pool_id) -- the rules were tightened
     end

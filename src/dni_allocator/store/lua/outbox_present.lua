@@ -11,9 +11,10 @@ local now = clock(given_now)
 if ttl == 0 then
   redis.call("ZREM", forwarders, token)
 else
-  redis.call("ZADD", forwarders, now, token)
+  -- First: so it is done also when the server's memory is full (lib/full).
   redis.call("ZREMRANGEBYSCORE", forwarders, "-inf", "(" .. string.format("%.0f", now - ttl))
   -- From before the clock went back: who lives tells of it again.
   redis.call("ZREMRANGEBYSCORE", forwarders, "(" .. string.format("%.0f", now), "+inf")
+  redis.call("ZADD", forwarders, now, token)
 end
 return {"OK", tostring(redis.call("ZCARD", forwarders))}

@@ -27,6 +27,8 @@ if not current then
   return {"GONE"}
 end
 local now = clock(given_now)
+-- Also when the server's memory is full (lib/full): a write that changes nothing comes first.
+redis.call("HDEL", cursors, "")
 for at = 6, #ARGV, 4 do
   local entry, outcome, delay, copy = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   if outcome == "taken" then

@@ -14,6 +14,8 @@ if not position then
   return {"GONE"}
 end
 if string.sub(position, 1, 1) ~= "~" then
+  -- Also when the server's memory is full (lib/full): a write that changes nothing comes first.
+  redis.call("HDEL", cursors, "")
   redis.call("HSET", cursors, endpoint, "~" .. position)
   if reason ~= "" then
     redis.call("XADD", events, "*", "t", "endpoint.disabled", "endpoint_id", endpoint,

@@ -20,8 +20,9 @@ if current ~= rev then
   return {"CONFLICT", current}
 end
 local new_rev = tostring(tonumber(current) + 1)
-redis.call("HSET", conf, "rev", new_rev, "doc", doc)
+-- First: so a pool can be paused also while the server's memory is full (lib/full).
 redis.call("DEL", orders)
+redis.call("HSET", conf, "rev", new_rev, "doc", doc)
 if unshelves == "1" then
   -- Until all numbers are where they belong, whoever sweeps the pool goes on putting them there.
   redis.call("HSET", conf, "unshelved", "1")

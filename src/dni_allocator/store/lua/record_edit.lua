@@ -13,5 +13,7 @@ end
 if current ~= seen and current ~= record then
   return {"CONFLICT", current}
 end
+-- Also when the server's memory is full (lib/full): a write that changes nothing comes first.
+redis.call("HDEL", records, "")
 redis.call("HSET", records, id, record)
 return {"OK"}

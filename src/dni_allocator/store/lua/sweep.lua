@@ -34,6 +34,8 @@ if redis.call("EXISTS", conf) == 0 then
   return {"GONE"}
 end
 local now = clock(given_now)
+-- Also when the server's memory is full (lib/full): a write that changes nothing comes first.
+redis.call("HDEL", conf, "")
 -- Numbers that were never leased lie at scores below this, in random order.
 local NEVER_LEASED = "1000000"
 local before = redis.call("ZCARD", leased)

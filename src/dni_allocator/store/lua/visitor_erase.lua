@@ -38,6 +38,8 @@ if redis.call("EXISTS", conf) == 0 then
   return {"GONE"}
 end
 local now = clock(given_now)
+-- Also when the server's memory is full (lib/full): a write that changes nothing comes first.
+redis.call("HDEL", conf, "")
 local ended, erased = 0, 0
 
 local function erase(number)
