@@ -53,23 +53,25 @@ def written(assignment: Assignment, metrics: Metrics) -> bytes:
     the rest is ours.
     """
     rows = []
-    for answer, pool in zip(assignment.answers, assignment.pools, strict=True):
+    visitor_id, page_id, beat, answers, pools = assignment
+    for at, answer in enumerate(answers):  # `zip` with `strict` costs 2,000 instructions
+        pool = pools[at]
         reason = str(answer.reason)  # the hash of an enum's member is a call of its own
-        if isinstance(answer, Leased):
+        if type(answer) is Leased:
             status = "leased"
+            destination, shown, _, lease_id, expires_in_ms = answer
             rows.append(
-                f'{_number(answer.destination, answer.formats, pool.shows)},"status":"leased",'
-                f'"reason":"{reason}","expires_in_s":{answer.expires_in_ms // 1000},'
-                f'"lease_id":"{answer.lease_id}"}}'
+                f'{_number(destination, shown, pool.shows)},"status":"leased",'
+                f'"reason":"{reason}","expires_in_s":{expires_in_ms // 1000},'
+                f'"lease_id":"{lease_id}"}}'
             )
         else:
             row = _number_json(answer, pool)
             status = row["status"]
             rows.append(orjson.dumps(row).decode())
         metrics.assigned[pool.id, status, reason] += 1
-    beat = assignment.heartbeat_s
     return (
-        f'{{"visitor_id":"{assignment.visitor_id}","page_id":"{assignment.page_id}",'
+        f'{{"visitor_id":"{visitor_id}","page_id":"{page_id}",'
         f'"heartbeat_s":{"null" if beat is None else beat},"numbers":[{",".join(rows)}]}}'
     ).encode()
 

@@ -109,6 +109,7 @@ def caller_of(
     """
     if found is None:
         found = dict(headers)
+    origin = found.get(b"origin")
     user_agent = found.get(b"user-agent")
     forwarded = None
     if b"x-forwarded-for" in found:
@@ -116,9 +117,16 @@ def caller_of(
     return tuple.__new__(
         Caller,
         (
-            origin_of(found),
+            None if origin is None else origin.decode("latin-1"),
             user_agent is not None and _is_robot(user_agent[:LONGEST_USER_AGENT]),
-            not _HINTS.isdisjoint(found) and _is_loaded_in_advance(headers),
+            # Written out: `isdisjoint` looks up every header that came.
+            (
+                b"sec-purpose" in found
+                or b"purpose" in found
+                or b"x-purpose" in found
+                or b"x-moz" in found
+            )
+            and _is_loaded_in_advance(headers),
             forwarded,
             client,
             proxies,

@@ -35,6 +35,8 @@ from dni_allocator.services.allocation import Allocation
 log = structlog.get_logger(__name__)
 
 LARGEST_BODY = 16 * 1024
+_DIGITS_OF_ANY = 4
+"""A length of so many digits is allowed, whatever it is."""
 
 WHOLE: Final = "dni.whole"
 """Extension of an ASGI scope: a function that sends a whole answer at once, or says it does not.
@@ -107,7 +109,7 @@ class Edge:
         found = dict(scope["headers"])
         outcome = "ok"
         try:
-            body = await _read(receive, declared_length(found))
+            body = await _read(receive, found)
             if body is None:
                 return
             status, answer, head = await handler(body, found, scope)
@@ -205,9 +207,10 @@ def _parse(model: type[Body], body: bytes) -> Body:
     return parsed
 
 
-async def _read(receive: Receive, declared: int) -> bytes | None:
+async def _read(receive: Receive, found: Found) -> bytes | None:
     """The whole body, or None when the client left. Raises `BodyTooLarge` early."""
-    if declared > LARGEST_BODY:
+    length = found.get(b"content-length", b"")
+    if len(length) > _DIGITS_OF_ANY and declared_length(found) > LARGEST_BODY:
         raise _too_large()
     message = await receive()
     if message["type"] != "http.request":

@@ -150,8 +150,10 @@ class Pool:
     """Whether pages are treated differently by what they say, or by where they come from."""
     shows: int = field(init=False, repr=False, compare=False)
     """Which of a number's `Formats` a page displays, by its place there."""
-    shortest_lock_s: int = field(init=False, repr=False, compare=False)
+    shortest_lock_ms: int = field(init=False, repr=False, compare=False)
     """The shortest idle limit a visible page may find itself under."""
+    usual_beat_s: int = field(init=False, repr=False, compare=False)
+    """How often a page beats that is under no shorter lock than that."""
 
     def __post_init__(self) -> None:
         """Work out what every page view asks for."""
@@ -160,12 +162,14 @@ class Pool:
         under_pressure = settings.pressure_idle_limit_s
         if settings.pressure_threshold is None:
             under_pressure = settings.idle_limit_s
+        shortest_lock_s = min(settings.idle_limit_s, under_pressure)
         known: dict[str, int] = {
             "idle_ms": settings.idle_limit_s * 1000,
             "limits_addresses": limits,
             "tells_apart": bool(settings.serves or settings.reserve_for or limits),
             "shows": Formats._fields.index(_SHOWN[settings.format]),
-            "shortest_lock_s": min(settings.idle_limit_s, under_pressure),
+            "shortest_lock_ms": 1000 * shortest_lock_s,
+            "usual_beat_s": heartbeat_for(shortest_lock_s),
         }
         for name, value in known.items():
             object.__setattr__(self, name, value)  # the way of frozen dataclasses
@@ -186,7 +190,9 @@ class Pool:
         A third of the shortest lock it may find itself under, so that two lost heartbeats in a row
         cost nothing; between 2 seconds and one minute.
         """
-        return heartbeat_for(min(self.shortest_lock_s, expires_in_ms // 1000))
+        if expires_in_ms >= self.shortest_lock_ms:
+            return self.usual_beat_s
+        return heartbeat_for(expires_in_ms // 1000)
 
     def allows_origin(self, origin: str) -> bool:
         """Whether a page of this origin may use the key.

@@ -105,23 +105,24 @@ class LeaseStore:
         destination get the same live lease again. Raises `StoreUnavailable`.
         """
         calls = self._calls_of(pool)
-        visitor_id = request.visitor_id
-        page_rows: list[str] = []
-        for destination in request.destinations:
-            page_rows += (destination, request.previous.get(destination) or "")
+        shards = self._shards
+        visitor_id, page_id, destinations, previous, data, refusal, entitled, address = request
+        rows: list[str] = []
+        for destination in destinations:
+            rows += (destination, (previous.get(destination) if previous else None) or "")
         reply = await calls.assign.run(
-            self._shards.execute,
+            shards.execute,
             (
                 calls.visitors + visitor_id,
-                self._shards.clock(),
+                shards.clock(),
                 visitor_id,
-                request.page_id,
+                page_id,
                 _overflow(pool, request) if pool.settings.overflow_numbers else "",
-                request.data,
-                _caller(request) if request.refusal or request.entitled or request.address else "",
+                data,
+                _caller(request) if refusal or entitled or address else "",
             ),
-            page_rows,
-            send_packed=self._shards.send_packed,
+            rows,
+            send_packed=shards.send_packed,
         )
         if reply[0] != b"OK":
             if reply[0] == b"UNORDERED":
@@ -130,7 +131,7 @@ class LeaseStore:
         now_ms = int(reply[1])
         answers = []
         at = 2
-        for destination in request.destinations:
+        for destination in destinations:
             answers.append(_answer(calls, reply[at : at + 7], destination, now_ms))
             at += 7
         return answers
