@@ -170,7 +170,7 @@ async def staged(url: str, room: Path) -> AsyncIterator[Stage]:
         limits = httpx.Limits(max_connections=None)
         base = f"http://{LOOPBACK}:{port}"
         async with httpx.AsyncClient(base_url=base, limits=limits, timeout=30) as http:
-            await wait_until_async(lambda: _ready(http))
+            await wait_until_async(lambda: ready(http))
             stage = Stage(http, await _pools(http))
             stop = asyncio.Event()
             tasks = [
@@ -184,7 +184,8 @@ async def staged(url: str, room: Path) -> AsyncIterator[Stage]:
             await asyncio.gather(*tasks)
 
 
-async def _ready(http: httpx.AsyncClient) -> bool:
+async def ready(http: httpx.AsyncClient) -> bool:
+    """Whether the program says that it is."""
     with suppress(httpx.TransportError):
         return (await http.get("/readyz")).status_code == 200
     return False

@@ -229,6 +229,72 @@ async def test_a_forged_previous_number_is_not_given(rig: Rig) -> None:
     assert reply[4] != number
 
 
+async def _another_server(rig: Rig) -> None:
+    """The shard was on another server process than now when it was last asked."""
+    server = rig.shards.pool("pool_a").shard.server
+    await call(rig, "due_pools")
+    await rig.execute("HSET", server, "id", "0" * 40)
+    await call(rig, "due_pools")
+
+
+async def test_after_another_server_a_page_is_believed(rig: Rig) -> None:
+    """A failover may have forgotten whose a number was: who names a free one is given it."""
+    await rig.pool([ONE, TWO, THREE])
+    await _another_server(rig)
+
+    reply = await call(rig, "assign", rest=row(previous=THREE), visitor_id="eve")
+
+    assert reply[3:5] == ["returned", THREE]
+
+
+async def test_a_page_is_not_believed_about_what_somebody_holds(rig: Rig) -> None:
+    """Exclusive it stays: another number, and the holder keeps theirs."""
+    pool = await rig.pool([ONE, TWO, THREE])
+    held = await rig.lease(pool, "ann")
+    await _another_server(rig)
+
+    reply = await call(rig, "assign", rest=row(previous=held), visitor_id="eve")
+
+    assert reply[3] == "new"
+    assert reply[4] != held
+    assert await rig.lease(pool, "ann", page_id="p2") == held
+
+
+async def test_a_page_is_believed_no_longer_than_a_lease_lives(rig: Rig) -> None:
+    """What was forgotten would have ended by then."""
+    await rig.pool([ONE, TWO, THREE])
+    await _another_server(rig)
+    rig.clock.advance(seconds=300)
+
+    reply = await call(rig, "assign", rest=row(previous=THREE), visitor_id="eve")
+
+    assert reply[3] == "new"
+
+
+async def test_a_page_is_not_believed_about_numbers_it_could_not_get(rig: Rig) -> None:
+    """Neither one of a shelf that does not fit its destination, nor one of another pool."""
+    await _on_shelves(rig, near=[ONE], far=[TWO], other=[THREE])
+    await _put(rig, "near|far")
+    await _another_server(rig)
+
+    for who, previous, given in (("eve", THREE, ONE), ("mallory", "+16025550177", TWO)):
+        reply = await call(
+            rig, "assign", rest=row(previous=previous), policy=MATCHING, visitor_id=who
+        )
+        assert reply[3:5] == ["new", given]
+
+
+async def test_a_page_is_believed_about_a_number_of_a_fitting_shelf(rig: Rig) -> None:
+    """Whichever shelf of its order it lies on."""
+    await _on_shelves(rig, near=[ONE], far=[TWO], other=[THREE])
+    await _put(rig, "near,far|other")
+    await _another_server(rig)
+
+    reply = await call(rig, "assign", rest=row(previous=THREE), policy=MATCHING, visitor_id="eve")
+
+    assert reply[3:5] == ["returned", THREE]
+
+
 async def test_a_true_previous_number_is_given_when_the_record_is_gone(rig: Rig) -> None:
     """The visitor's own record may be lost; the number still knows whose it was."""
     pool = await rig.pool([ONE, TWO, THREE])

@@ -160,3 +160,21 @@ async def test_a_number_attached_again_before_the_sweeper_came_stays(rig: Rig) -
 
 def _row(number: str) -> NumberRow:
     return NumberRow(number)
+
+
+async def test_due_pools_notes_that_another_server_is_asked(rig: Rig) -> None:
+    """The first one is no news; another one is, from then on."""
+    pool = await rig.pool(1)
+    server = rig.shards.pool(pool.id).shard.server
+    await call(rig, "due_pools")
+    first = await rig.execute("HGET", server, "id")
+    assert await rig.execute("HGET", server, "since") == b"0"
+
+    await rig.execute("HSET", server, "id", "0" * 40)
+    await call(rig, "due_pools")
+    noted = rig.clock()
+    rig.clock.advance(seconds=1)
+    await call(rig, "due_pools")
+
+    assert await rig.execute("HGET", server, "id") == first
+    assert await rig.execute("HGET", server, "since") == noted.encode()

@@ -18,7 +18,7 @@ _KNOWN_KEYS = re.compile(
     r"|dni:migrating"
     r"|dni:key:[\x21-\x7e]+"
     r"|dni:number:\+\d+"
-    r"|dni:\{s\d+\}:(?:events|pools|due|cursors|tally|calls|erasing|scaled)"
+    r"|dni:\{s\d+\}:(?:events|pools|due|due:server|cursors|tally|calls|erasing|scaled)"
     r"|dni:\{s\d+\}:(?:history-position|history-lock|history:pool_\w+:(?:[mh]:\d+|seen))"
     r"|dni:\{s\d+\}:(?:purchases|releases|decisions)(?::log|:open)?"
     r"|dni:call:[0-9a-f]{32}"

@@ -79,7 +79,7 @@ _POOL_KEY: Final = re.compile(r"dni:\{s\d+\}:(?P<pool>pool_[^:]+):(?P<name>.+)")
 _HISTORY_KEY: Final = re.compile(r"dni:\{s\d+\}:history:(?P<pool>pool_[^:]+):(?P<name>.+)")
 _SHARD_KEY: Final = re.compile(r"dni:\{s\d+\}:(?P<name>.+)")
 _MADE_ANEW: Final = re.compile(
-    r"events|pools|due|cursors|tally|erasing|fwd:.*|history-position|history-lock"
+    r"events|pools|due|due:server|cursors|tally|erasing|fwd:.*|history-position|history-lock"
 )
 _MEMBERS: Final = re.compile(r"calls|scaled|(?:purchases|releases|decisions)(?::log|:open)?")
 _SET_ASIDE: Final = {QUARANTINE, "held"}

@@ -50,6 +50,11 @@ class ShardKeys:
         return f"{self.tag}:due"
 
     @property
+    def server(self) -> str:
+        """HASH: `id` of the server process that was seen last, `since` when it was another, ms."""
+        return f"{self.due}:server"
+
+    @property
     def calls(self) -> str:
         """ZSET call id -> started at, ms: of all pools of the shard; with a TTL."""
         return f"{self.tag}:calls"

@@ -181,19 +181,33 @@ end
 
 -- The visitor's earlier number, if nobody held it since and it is free: off its shelf.
 local function take_back(number, destination)
-  local packed = redis.call("HGET", holders, number)
-  local stored = packed and redis.call("HGET", numbers, number)
+  local packed, stored = redis.call("HGET", holders, number), redis.call("HGET", numbers, number)
   if not stored then
     return nil
   end
-  local owner, its_destination = unpack_holder(packed)
-  if owner ~= visitor_id or its_destination ~= destination then
-    return nil
+  local owner, its_destination
+  if packed then
+    owner, its_destination = unpack_holder(packed)
   end
   local shelf, state = unpack_number(stored) -- not found there while in quarantine
+  local theirs = owner == visitor_id and its_destination == destination
+  if not theirs then
+    -- Another server than before may have forgotten that it was theirs: for as long as such a lease
+    -- would live, the page is believed, about a number that it could have got anyway.
+    local server = due .. ":server" -- HASH, see due_pools
+    local since = redis.call("HGET", server, "since")
+    local order = matching and order_of[destination]
+    if not since or tonumber(since) + idle <= now or state == HELD
+      or order and not string.find(
+        "," .. string.gsub(order, "|", ",") .. ",", "," .. shelf .. ",", 1, true
+      )
+    then
+      return nil
+    end
+  end
   local key = free .. (state == HELD and QUARANTINE or shelf)
   local released_at = redis.call("ZSCORE", key, number)
-  if not released_at or tonumber(released_at) + window <= now then
+  if not released_at or theirs and tonumber(released_at) + window <= now then
     return nil
   end
   redis.call("ZREM", key, number)
