@@ -97,12 +97,21 @@ class Program:
             self.process = None
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A store that was started elsewhere: `url` as DNI_REDIS_URL takes it; `valkey`, one node."""
+
+    url: str
+    valkey: Node
+
+
 @dataclass(slots=True)
 class Deployment:
     """All parts of one run. `http` asks any URL; `answered` counts what the visitors were told."""
 
     room: Path
     valkey: Node
+    store_url: str
     receiver: Receiver
     http: httpx.AsyncClient
     services: list[Program] = field(default_factory=list)
@@ -134,7 +143,7 @@ class Deployment:
     async def written(self) -> set[str]:
         """The ids of all events that are in the outboxes: none is old enough to be trimmed."""
         found: set[str] = set()
-        async with Connection(f"redis://{LOOPBACK}:{self.valkey.port}") as connection:
+        async with Connection(self.store_url) as connection:
             for shard in range(SHARDS):
                 entries = await connection.execute("XRANGE", ShardKeys(shard).events, "-", "+")
                 assert isinstance(entries, list)
@@ -164,28 +173,36 @@ async def deployed(
     forwarders: int = 2,
     linking: Linking | None = None,
     fsync: str = "always",
+    standing: Standing | None = None,
 ) -> AsyncIterator[Deployment]:
-    """Everything started and ready, and everything ended whatever happens."""
+    """Everything started and ready, and everything ended whatever happens.
+
+    `standing`: this store, in the place of one of its own; nothing can be put before it.
+    """
     async with AsyncExitStack() as stack:
-        valkey = store(room / "valkey", fsync=fsync)
-        stack.callback(valkey.kill)
-        await asyncio.to_thread(valkey.start)
+        if standing is None:
+            valkey = store(room / "valkey", fsync=fsync)
+            stack.callback(valkey.kill)
+            await asyncio.to_thread(valkey.start)
+            standing = Standing(f"redis://{LOOPBACK}:{valkey.port}", valkey)
+        valkey = standing.valkey
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=200)
         deployment = Deployment(
             room=room,
             valkey=valkey,
+            store_url=standing.url,
             receiver=await stack.enter_async_context(receiving()),
             http=await stack.enter_async_context(httpx.AsyncClient(limits=limits, timeout=4)),
         )
         ports = free_ports(services)
         for at in range(services + forwarders):
-            store_port = valkey.port
+            url = standing.url
             if linking is not None:
                 link = await stack.enter_async_context(linking(valkey.port))
                 deployment.store_links.append(link)
-                store_port = link.port
+                url = f"redis://{LOOPBACK}:{link.port}"
             environment = {
-                "DNI_REDIS_URL": f"redis://{LOOPBACK}:{store_port}", "DNI_SHARDS": str(SHARDS),
+                "DNI_REDIS_URL": url, "DNI_SHARDS": str(SHARDS),
                 "DNI_ADMIN_KEY": ADMIN_KEY, "DNI_DRAIN_S": "0",
                 "DNI_WEBHOOK_ALLOW": "127.0.0.0/8", "DNI_LOG_FORMAT": "json",
             }  # fmt: skip

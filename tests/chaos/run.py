@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.chaos.deployment import PATIENCE_S, Deployment, Linking, deployed
+from tests.chaos.deployment import PATIENCE_S, Deployment, Linking, Standing, deployed
 from tests.chaos.faults import PROCESS_FAULTS, Fault
 from tests.chaos.history import History, Recorder, Rules, Settled, Struck, Told
 from tests.chaos.timeline import ASSIGNED, ENDED
@@ -51,6 +51,7 @@ class Plan:
     """How long a fault lasts at most."""
     linking: Linking | None = None
     fsync: str = "always"
+    standing: Standing | None = None
 
     def schedule(self) -> Iterable[Fault]:
         """The faults, one after the other: all of them in some order, then again."""
@@ -69,7 +70,9 @@ async def play(plan: Plan, room: Path) -> History:
     """Play it; the record is in `room / "history.jsonl"` too."""
     recorder = Recorder(room / "history.jsonl")
     try:
-        async with deployed(room, linking=plan.linking, fsync=plan.fsync) as deployment:
+        async with deployed(
+            room, linking=plan.linking, fsync=plan.fsync, standing=plan.standing
+        ) as deployment:
             street = Street(deployment, recorder, await _pools(deployment, recorder))
             deployment.receiver.answer = _noting(recorder)
             await deployment.administer(

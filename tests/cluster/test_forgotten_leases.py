@@ -5,12 +5,9 @@ then the primary is killed. What docs/scale.md promises of that window is looked
 """
 
 import asyncio
-import json
-import os
 import re
 import signal
 import sqlite3
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -25,10 +22,11 @@ from redis.crc import key_slot
 
 from dni_allocator.store.connection import Connection
 from dni_allocator.store.keys import ShardKeys, shard_of
-from tests.cluster.test_chaos_failover import SHARDS, ready
+from tests.chaos.deployment import SHARDS
+from tests.cluster.test_chaos_failover import write_down
 from tests.support.cluster import LOOPBACK, Cluster, Node, clustered, free_ports, role
 from tests.support.delivery import SECRET
-from tests.support.program import started
+from tests.support.program import answers, started
 from tests.support.rig import fictional
 from tests.support.service import ADMIN_KEY, ORIGIN, SHOP
 from tests.support.waiting import wait_until, wait_until_async
@@ -108,7 +106,7 @@ async def shop(url: str, room: Path, sink: str) -> AsyncIterator[Shop]:
     headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
     with started(room, port, **settings):
         async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{port}", timeout=30) as http:
-            await wait_until_async(lambda: ready(http))
+            await wait_until_async(lambda: answers(http, "/readyz", 200))
             hook = {"url": sink, "secret": SECRET}
             assert (await http.post("/webhooks", json=hook, headers=headers)).status_code == 201
             body = {"name": "Shop", "destinations": [SHOP], "allowed_origins": [ORIGIN]}
@@ -251,12 +249,13 @@ async def test_what_a_failover_forgot_is_found_again(tmp_path: Path) -> None:
             assert role(primary) == "slave"
             assert not any([await page.gone(visitor) for visitor in (*kept, *came, *again)])
 
-    report(
-        fault="cluster, primary killed while nothing was copied", served_again_s=window_s,
-        acknowledged_and_forgotten=len(gone), shared_meanwhile=len(shared),
-        same_number_again=len(same), another_number=len(lost) - len(same),
-        leases_whose_id_was_given_twice=len(twice), forgotten_events=len(forgotten_events),
-    )  # fmt: skip
+    write_down({
+        "fault": "cluster, primary killed while nothing was copied",
+        "served_again_s": round(window_s, 2), "acknowledged_and_forgotten": len(gone),
+        "shared_meanwhile": len(shared), "same_number_again": len(same),
+        "another_number": len(lost) - len(same), "ids_given_twice": len(twice),
+        "forgotten_events": len(forgotten_events),
+    })  # fmt: skip
 
 
 async def _come_back(page: Shop, lost: dict[str, Held], taken: set[str]) -> dict[str, Held]:
@@ -320,17 +319,3 @@ async def test_a_primary_that_wakes_up_believes_in_vain_that_it_still_is_one(
             assert role(primary) == "slave"
             assert primary.ask("CLUSTER", "COUNTKEYSINSLOT", slot) == 1
             assert await connection.pipelined("GET", "{s0}:x") == b"after"
-
-
-def report(**told: object) -> None:
-    """Write down what was measured."""
-    text = json.dumps(
-        {
-            name: round(value, 2) if isinstance(value, float) else value
-            for name, value in told.items()
-        }
-    )
-    sys.stdout.write(text + "\n")
-    if results := os.environ.get("CHAOS_RESULTS"):
-        with Path(results).open("a", encoding="utf-8") as file:
-            file.write(text + "\n")
