@@ -60,7 +60,8 @@ class Connection:
     `admit` is asked before that one is dialled, and raises `StoreUnavailable` to refuse.
 
     `url`: `redis://`, `rediss://`, `unix://`, `redis+sentinel://host:port,host:port/name[/db]`,
-    `redis+cluster://host:port`. Nothing is dialled before the first command.
+    `redis+cluster://host:port`, `rediss+cluster://host:port`. Nothing is dialled before the first
+    command.
     """
 
     def __init__(
@@ -191,8 +192,8 @@ def _client(url: str, *, timeout_s: float, most_connections: int) -> Redis | Red
     # retry at once covers a connection that died while idle.
     retry = Retry(NoBackoff(), 1)
     parts = urlsplit(url)
-    if parts.scheme == "redis+cluster":
-        plain = urlunsplit(parts._replace(scheme="redis"))
+    if parts.scheme in {"redis+cluster", "rediss+cluster"}:
+        plain = urlunsplit(parts._replace(scheme=parts.scheme.removesuffix("+cluster")))
         return RedisCluster.from_url(
             plain,
             socket_timeout=timeout_s,
