@@ -10,7 +10,7 @@ import resource
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from shlex import quote
 from typing import Final, Protocol
@@ -47,8 +47,9 @@ class _Limited:
 
     @staticmethod
     def _limit(server: EmbeddedServer, size: int) -> None:
-        _, hard = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (size, hard))
+        with suppress(ProcessLookupError):  # it may have ended because of the limit
+            _, hard = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (size, hard))
 
 
 class _Mounted:

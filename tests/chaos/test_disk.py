@@ -72,7 +72,6 @@ async def test_writes_are_refused_while_the_disk_is_full_and_taken_when_it_is_fr
 
         await wait_until_async(taken, what="writes again")
         answered = [answer for answer in (*before, *meeting, *during) if answer.is_success]
-        shown = {answer.json()["visitor_id"]: answer.json()["numbers"][0] for answer in answered}
 
     assert all(map(refused, [*during, beating, ready]))
     assert all(answer.is_success or refused(answer) for answer in meeting)
@@ -80,14 +79,39 @@ async def test_writes_are_refused_while_the_disk_is_full_and_taken_when_it_is_fr
     assert log_of_writes(told).level is Level.BAD
     assert "dni_redis_writes_well 0.0" in metrics
     kill(server)
+    await all_kept(server, site.key, answered)
+
+
+async def test_a_server_that_writes_before_it_answers_ends_and_forgets_nothing(
+    disk: tuple[Disk, EmbeddedServer],
+) -> None:
+    """With `appendfsync always` it would rather end than answer what is not on the disk."""
+    place, server = disk
+    with redis.Redis.from_url(server.url) as store:
+        store.config_set("appendfsync", "always")
+    async with serving(server.url) as service:
+        site = await service.pool(*fictional(2 * VISITORS))
+        before = await views(site, "before")
+        place.fill(server)
+
+        meeting = await views(site, "meeting")
+
+        assert all(map(refused, meeting))
+        place.free(server)
+
+    await all_kept(server, site.key, before)
+
+
+async def all_kept(server: EmbeddedServer, key: str, answered: list[httpx.Response]) -> None:
+    """Start the server again on its data: every visitor still has what they were answered."""
     await asyncio.to_thread(server.stop)
     with EmbeddedServer.start(server.socket_path.parents[1]) as again:
         async with serving(again.url) as service:
-            for visitor, row in shown.items():
-                kept = await service.tag(
-                    "/assign", {"key": site.key, "visitor_id": visitor, "page_id": "page"}
-                )
-                assert kept.json()["numbers"][0]["number"] == row["number"]
-                assert kept.json()["numbers"][0]["reason"] == "renewed"
+            for answer in answered:
+                visitor = answer.json()["visitor_id"]
+                body = {"key": key, "visitor_id": visitor, "page_id": "page"}
+                row = (await service.tag("/assign", body)).json()["numbers"][0]
+                assert row["number"] == answer.json()["numbers"][0]["number"]
+                assert row["reason"] == "renewed"
         with redis.Redis.from_url(again.url) as store:
             invariants.check(store)

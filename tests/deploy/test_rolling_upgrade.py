@@ -60,7 +60,8 @@ class Traffic:
         assert await wait_until_async(lambda: self.served >= wanted, what="traffic goes on")
 
 
-async def _ready(balancer: Balancer, *ports: int) -> None:
+async def ready(balancer: Balancer, *ports: int) -> None:
+    """Wait until the balancer sends requests to these, and to no others."""
     assert await wait_until_async(
         lambda: set(balancer.ready) == set(ports), timeout_s=90, what="ready"
     )
@@ -88,9 +89,9 @@ async def test_every_process_is_replaced_and_no_request_fails(
         async with balancing() as balancer:
             for port in old:
                 balancer.add(port)
-            await _ready(balancer, *old)
+            await ready(balancer, *old)
             base = f"http://127.0.0.1:{balancer.port}"
-            key = await _a_pool(base)
+            key = await a_pool(base)
             visitors = [
                 asyncio.create_task(traffic.visit(base, key, f"v{each}"))
                 for each in range(VISITORS)
@@ -100,12 +101,12 @@ async def test_every_process_is_replaced_and_no_request_fails(
             for port in new:
                 processes[port] = start(port)
                 balancer.add(port)
-            await _ready(balancer, *old, *new)
+            await ready(balancer, *old, *new)
             for port, left in zip(old, ([old[1], *new], new), strict=True):
                 processes[port].send_signal(signal.SIGTERM)
-                await _ready(balancer, *left)
+                await ready(balancer, *left)
                 await traffic.more()
-                assert await wait_until_async(partial(_ended, processes[port]), what="the end")
+                assert await wait_until_async(partial(ended, processes[port]), what="the end")
                 balancer.remove(port)
             await traffic.more()
             traffic.over = True
@@ -119,11 +120,13 @@ async def test_every_process_is_replaced_and_no_request_fails(
     assert len(set.union(*traffic.numbers.values())) == VISITORS
 
 
-def _ended(process: "subprocess.Popen[bytes]") -> bool:
+def ended(process: "subprocess.Popen[bytes]") -> bool:
+    """Whether it is over."""
     return process.poll() is not None
 
 
-async def _a_pool(base: str) -> str:
+async def a_pool(base: str) -> str:
+    """A number for each visitor; the publishable key."""
     admin = {"Authorization": f"Bearer {ADMIN_KEY}"}
     async with httpx.AsyncClient(base_url=base, headers=admin) as http:
         made = (await http.post("/pools", json=POOL)).json()
