@@ -30,6 +30,7 @@ from dni_allocator.app.wiring import DIALECTS, build_services
 from dni_allocator.domain.errors import ConfigurationError, StoreUnavailable
 from dni_allocator.domain.webhook import Endpoint, Verdict
 from dni_allocator.metrics import Metrics, OutboxGauges
+from dni_allocator.rounds import pause
 from dni_allocator.services.access import Access
 from dni_allocator.services.backup import Backup
 from dni_allocator.services.doctor import Doctor
@@ -338,10 +339,7 @@ class App:
                 log.critical("start.impossible", detail=error.detail)
                 return
             except StoreUnavailable:
-                try:
-                    await asyncio.wait_for(stop.wait(), timeout=_PREPARE_AGAIN_S)
-                except TimeoutError:
-                    continue
+                await pause(stop, _PREPARE_AGAIN_S)
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import structlog
 
 from dni_allocator.domain.errors import DniError, PoolUnknown, StoreUnavailable
+from dni_allocator.rounds import pause
 from dni_allocator.services.access import instant_ms
 from dni_allocator.store.endpoints import Endpoints
 from dni_allocator.store.erasing import Erased, ErasureStore
@@ -81,10 +82,7 @@ class Erasure:
             else:
                 if finished:
                     log.info("erasure.finished", abandoned=finished)
-            try:
-                await asyncio.wait_for(stop.wait(), timeout=interval_s)
-            except TimeoutError:
-                continue
+            await pause(stop, interval_s)
 
     async def _from(self, pool_id: str, visitor_id: str) -> Erased:
         try:

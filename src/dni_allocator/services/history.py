@@ -13,8 +13,9 @@ from typing import Final
 
 import structlog
 
-from dni_allocator.domain.errors import InvalidRequest, StoreUnavailable
+from dni_allocator.domain.errors import InvalidRequest
 from dni_allocator.domain.history import Bucket, Resolution, Tally, tally
+from dni_allocator.rounds import rounds
 from dni_allocator.store.history import HistoryStore
 from dni_allocator.store.keys import ShardKeys
 from dni_allocator.store.pools import PoolStore
@@ -90,20 +91,7 @@ class Historian:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Collect until `stop` is set. A store that is away is waited for."""
-        available = True
-        while not stop.is_set():
-            try:
-                await self.round()
-            except StoreUnavailable as error:
-                if available:
-                    log.warning("historian.store_unavailable", detail=error.detail)
-                available = False
-            else:
-                available = True
-            try:
-                await asyncio.wait_for(stop.wait(), timeout=self._interval_s)
-            except TimeoutError:
-                continue
+        await rounds(self.round, stop, every_s=self._interval_s, name="historian")
 
     async def round(self) -> None:
         """Add what happened since the last round, and look how full the pools are."""

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 import structlog
 
-from dni_allocator.domain.errors import PoolUnknown, StoreUnavailable
+from dni_allocator.domain.errors import PoolUnknown
 from dni_allocator.domain.pool import LONGEST_WINDOW_S
 from dni_allocator.metrics import Metrics
+from dni_allocator.rounds import rounds
 from dni_allocator.services.shelving import Shelving
 from dni_allocator.store.directory import Directory, Entry, Role
 from dni_allocator.store.leases import LeaseStore
@@ -43,20 +44,7 @@ class Sweeper:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sweep until `stop` is set. A store that is away is waited for."""
-        available = True
-        while not stop.is_set():
-            try:
-                await self.sweep_once()
-            except StoreUnavailable as error:
-                if available:
-                    log.warning("sweeper.store_unavailable", detail=error.detail)
-                available = False
-            else:
-                available = True
-            try:
-                await asyncio.wait_for(stop.wait(), timeout=self._interval_s)
-            except TimeoutError:
-                continue
+        await rounds(self.sweep_once, stop, every_s=self._interval_s, name="sweeper")
 
     async def sweep_once(self) -> int:
         """Sweep what is due now in every shard; return how many leases ended."""

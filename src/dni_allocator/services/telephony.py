@@ -40,6 +40,7 @@ from dni_allocator.domain.routing import (
     whispered,
 )
 from dni_allocator.domain.telephony import Answer, Leg, Report, Ring, e164_of
+from dni_allocator.rounds import pause
 from dni_allocator.services.calls import Calls
 from dni_allocator.services.last_known import LastKnown
 from dni_allocator.services.quarantine import Quarantine
@@ -141,10 +142,7 @@ class Telephony:
                     await self.refresh()
                     took_s = time.monotonic() - began_s
                     due_s = time.monotonic() + max(REFRESH_S, took_s * LEAST_REST)
-            try:
-                await asyncio.wait_for(stop.wait(), timeout=_TURN_S)
-            except TimeoutError:
-                continue
+            await pause(stop, _TURN_S)
 
     async def refresh(self) -> None:
         """Read the table anew, and write what is held, oldest first. Raises `StoreUnavailable`."""

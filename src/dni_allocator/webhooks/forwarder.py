@@ -17,6 +17,7 @@ import structlog
 
 from dni_allocator.domain.errors import EditConflict, EndpointUnknown, StoreUnavailable
 from dni_allocator.domain.webhook import Endpoint
+from dni_allocator.rounds import pause
 from dni_allocator.webhooks.gate import Gate
 from dni_allocator.webhooks.housekeeping import Housekeeping, untold
 from dni_allocator.webhooks.lane import Lane
@@ -105,7 +106,7 @@ class Forwarder:
                     self._on_store(None)
                 except StoreUnavailable as error:
                     self._on_store(error)
-                await _wait(stop, self._pace.refresh_s)
+                await pause(stop, self._pace.refresh_s)
         finally:
             await self._stop(watchers, housekeeping)
 
@@ -227,7 +228,7 @@ class Forwarder:
                 newest = await outbox.waiting_for_news(after=seen, block_ms=_BLOCK_MS)
             except StoreUnavailable as error:
                 self._on_store(error)
-                await _wait(stop, _STORE_PAUSE_S)
+                await pause(stop, _STORE_PAUSE_S)
                 continue
             if newest == seen:
                 continue
@@ -236,7 +237,7 @@ class Forwarder:
                 if shard == outbox.shard:
                     lane.notice()
             # Under load one look tells of many events.
-            await _wait(stop, _NEWS_PAUSE_S)
+            await pause(stop, _NEWS_PAUSE_S)
 
     async def _stop(
         self, watchers: Sequence[asyncio.Task[None]], housekeeping: asyncio.Task[None]
@@ -252,11 +253,3 @@ class Forwarder:
             await self._presence.leave(self._token)
         except StoreUnavailable as error:
             self._on_store(error)
-
-
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return

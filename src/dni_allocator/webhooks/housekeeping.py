@@ -12,8 +12,9 @@ from typing import Final
 import structlog
 
 from dni_allocator.domain.delivery import OutboxSize
-from dni_allocator.domain.errors import EditConflict, EndpointUnknown, StoreUnavailable
+from dni_allocator.domain.errors import EditConflict, EndpointUnknown
 from dni_allocator.domain.webhook import Endpoint, Health
+from dni_allocator.rounds import rounds
 from dni_allocator.webhooks.ports import EndpointsPort, OutboxPort, Pace
 
 _LOG: Final = structlog.get_logger(__name__)
@@ -84,23 +85,10 @@ class Housekeeping:
         self._memory = memory
         self._was_short = False
         self._was_filling = False
-        self._store_down = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """One round after the other until `stop` is set. An outage of the store is waited out."""
-        while not stop.is_set():
-            try:
-                await self.round()
-                self._store_down = False
-            except StoreUnavailable as error:
-                if not self._store_down:
-                    _LOG.warning("the store is away, housekeeping waits", detail=error.detail)
-                self._store_down = True
-            try:
-                async with asyncio.timeout(self._pace.housekeeping_s):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+        await rounds(self.round, stop, every_s=self._pace.housekeeping_s, name="housekeeping")
 
     async def round(self) -> None:
         """Do everything once. Raises `StoreUnavailable`."""

@@ -32,6 +32,7 @@ from dni_allocator.domain.webhook import (
     retry_after_s,
     retry_delay_s,
 )
+from dni_allocator.rounds import pause
 from dni_allocator.webhooks.gate import Gate
 from dni_allocator.webhooks.ports import Attempt, Dialects, Observe, OutboxPort, Pace
 from dni_allocator.webhooks.records import noted
@@ -143,7 +144,7 @@ class Lane:
                     self.held = False
                     self._yielding = False
             if not self._end.is_set():
-                await _wait(self._end, min(self._pace.lock_ttl_ms / 10_000, self._pace.idle_s))
+                await pause(self._end, min(self._pace.lock_ttl_ms / 10_000, self._pace.idle_s))
 
     # --- the circle ----------------------------------------------------------------------------
 
@@ -184,7 +185,7 @@ class Lane:
                 continue
             if not leaving:
                 self._start_ready()
-            await _wait(self._wake, self._idle_s())
+            await pause(self._wake, self._idle_s())
             if self._broken is not None:
                 raise self._broken
 
@@ -475,9 +476,3 @@ class Lane:
     def _settle(self, settlement: Settlement) -> None:
         self._done.append(settlement)
         self._window.settled(settlement.entry.id)
-
-
-async def _wait(signal: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await signal.wait()
