@@ -183,6 +183,23 @@ async def test_a_limited_key_asks_about_its_numbers_only(service: Service) -> No
     assert hidden.json() == nobody.json()
 
 
+async def test_a_limited_key_takes_no_call_from_another_pool(service: Service) -> None:
+    """A provider's name for a call of another pool goes on standing for that call."""
+    mine, _ = await _two(service)
+    secret = (await make(service, "calls", pools=[mine.pool_id]))["secret"]
+    named = {"provider": "carrier", "provider_call_id": "c-1"}
+    theirs = (await service.admin("POST", "/calls", {"number": TWO, **named})).json()["id"]
+
+    recorded = await service.http.post(
+        "/calls", json={"number": ONE, **named}, headers={"Authorization": f"Bearer {secret}"}
+    )
+
+    again = await service.admin("POST", "/calls", {"number": TWO, **named})
+    assert recorded.status_code == 201
+    assert recorded.json()["id"] != theirs
+    assert (again.status_code, again.json()["id"]) == (200, theirs)
+
+
 async def test_a_limited_key_assigns_from_its_pools_only(service: Service) -> None:
     """By id, by key, and by the key of a site that has another pool too."""
     mine, other = await _two(service)

@@ -1,5 +1,6 @@
 """Whose number was this? The answer for a dialed number at an instant."""
 
+import asyncio
 from dataclasses import dataclass
 
 import orjson
@@ -81,16 +82,17 @@ class AttributionService:
         before 1970 (as `at_field`), `StoreUnavailable`.
         """
         entry = await self._directory.find(number)
-        record = None
-        if entry is not None:
-            record = await self._leases.number_record(entry.pool_id, number)
-        if entry is None or record is None:
+        if entry is None:
             raise NumberUnknown(NUMBER_UNKNOWN)
         try:
-            pool = await self._pools.read(entry.pool_id)
+            record, pool = await asyncio.gather(
+                self._leases.number_record(entry.pool_id, number), self._pools.read(entry.pool_id)
+            )
         except PoolUnknown as error:
             message = "The pool of this number was deleted."
             raise NumberUnknown(message) from error
+        if record is None:
+            raise NumberUnknown(NUMBER_UNKNOWN)
         if at_ms is not None and not 0 <= at_ms <= record.now_ms + CLOCK_TOLERANCE_MS:
             detail = "Lies in the future." if at_ms > 0 else "Lies before 1970."
             raise InvalidRequest.at(at_field, detail)
@@ -99,10 +101,12 @@ class AttributionService:
         ranking = rank_shared if shared else rank
         candidates = ranking(record.holders, at_ms=instant, window_ms=pool.window_ms)
         who = None if caller is None else caller_number(caller, country=pool.settings.country)
-        known = await self._callers.known(pool.id, who, at_ms=instant)
+        known, linked = await asyncio.gather(
+            self._callers.known(pool.id, who, at_ms=instant),
+            self._sources.some(pool.settings.traffic_sources),
+        )
         if known is not None:
             candidates = recall(candidates, known.memories, number=number, at_ms=instant)
-        linked = await self._sources.some(pool.settings.traffic_sources if candidates else ())
         return Attribution(
             number=number,
             at_ms=instant,
@@ -117,7 +121,7 @@ class AttributionService:
             caller_number=who,
             caller=known,
             sources=tuple(_source(each.holder, linked) for each in candidates),
-            linked=linked,
+            linked=linked if candidates else (),
         )
 
 

@@ -81,6 +81,7 @@ class Calls:
         as unknown as any. Raises `NumberUnknown`, `InvalidNumber` for a caller that is none,
         `InvalidRequest` for a time in the future or before the retention.
         """
+        known = None
         if new.provider_call_id:
             known = await self.find_by_provider(new.provider, new.provider_call_id)
             if known is not None and reaches(known.pool_id):
@@ -109,7 +110,8 @@ class Calls:
                 raise NumberUnknown(message)
             if isinstance(outcome, Unsteady):
                 continue
-            if new.provider_call_id:
+            # A name that stands for a call of a pool out of reach goes on standing for that one.
+            if new.provider_call_id and known is None:
                 await self._store.bind(new.provider, new.provider_call_id, outcome)
             # A command that was sent twice finds what it wrote itself.
             return Started(outcome, created=outcome == call)
