@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import redis
 
+from dni_allocator.store.keys import ShardKeys
 from tests.http.test_bad_input import assert_problem
 from tests.support import invariants
 from tests.support.buying import Json, Market, trading
@@ -41,6 +42,7 @@ async def give_back(market: Market, site: Site, number: str, **body: object) -> 
     )
     assert answer.status_code == 202, answer.text
     found: Json = answer.json()
+    assert answer.headers["location"] == f"/releases/{found['id']}"
     return found
 
 
@@ -163,6 +165,21 @@ async def test_reconcile_shows_both_differences(market: Market, vendor_name: str
         (THREE, "bought by hand")
     ]
     assert found["unknown_to_vendor"] == [{"number": TWO, "pool": site.pool_id}]
+
+
+async def test_a_pool_deleted_meanwhile_does_not_end_a_reconciliation(
+    market: Market, redis_url: str
+) -> None:
+    """Its id was listed, and it is gone when it is looked at: its numbers are in no pool."""
+    site = await bought(market, ONE)
+    del market.vendor.sold[ONE]
+    with redis.Redis.from_url(redis_url) as client:
+        client.sadd(ShardKeys(0).pools, "pool_gone")
+
+        found = await market.read("/vendors/twilio/reconcile")
+
+        client.srem(ShardKeys(0).pools, "pool_gone")
+    assert found["unknown_to_vendor"] == [{"number": ONE, "pool": site.pool_id}]
 
 
 async def test_vendors_say_what_they_lack(market: Market) -> None:

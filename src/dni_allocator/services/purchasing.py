@@ -164,15 +164,14 @@ class Purchasing:
             pool = await self._pools.read(pool_id)
         except PoolUnknown:
             return frozenset(offer.number for offer in offers)
-        barred = set()
-        for offer in offers:
-            if objection_to(offer.number, pool=pool) is not None:
-                barred.add(offer.number)
-                continue
-            entry = await self._directory.find(offer.number)
-            if entry is not None and entry.role is not Role.FORMER:
-                barred.add(offer.number)
-        return frozenset(barred)
+        offered = [offer.number for offer in offers]
+        entries = await self._directory.find_all(offered)
+        return frozenset(
+            number
+            for number, entry in zip(offered, entries, strict=True)
+            if objection_to(number, pool=pool) is not None
+            or (entry is not None and entry.role is not Role.FORMER)
+        )
 
     async def _postpone(self, *, purchase_id: str, problem: str) -> Kept[Purchase]:
         kept = await self._again(purchase_id)

@@ -6,6 +6,7 @@ number). The directory lies outside the shards, so it is written first when a nu
 when it goes: a crash in between leaves a claim without a number, never a number in two pools.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +18,7 @@ from dni_allocator.store.scripts import Execute, load
 
 _CLAIM = load("directory_claim")
 _RELEASE = load("directory_release")
+_AT_ONCE = 100
 
 
 class Role(StrEnum):
@@ -65,7 +67,7 @@ _RETIRED_MARK = "~"
 
 
 class Directory:
-    """Look-ups and claims; one round trip each."""
+    """Look-ups and claims."""
 
     def __init__(self, execute: Execute) -> None:
         self._execute = execute
@@ -74,6 +76,14 @@ class Directory:
         """Where a number belongs, or lately belonged."""
         value = await self._execute("GET", keys.number_directory(number))
         return None if value is None else Entry.read(text(value))
+
+    async def find_all(self, numbers: Sequence[str]) -> list[Entry | None]:
+        """Where each of them belongs; some at a time, so that no queue of calls is filled."""
+        found: list[Entry | None] = []
+        for start in range(0, len(numbers), _AT_ONCE):
+            part = numbers[start : start + _AT_ONCE]
+            found += await asyncio.gather(*map(self.find, part))
+        return found
 
     async def claim(
         self, number: str, entry: Entry, *, abandoned: Entry | None = None

@@ -99,7 +99,7 @@ async def cancel_purchase(purchase_id: str, services: ServicesDep) -> PurchaseOu
     dependencies=[admin],
 )
 async def release_number(
-    pool_id: str, number: str, body: ReleaseBody, services: ServicesDep
+    pool_id: str, number: str, body: ReleaseBody, services: ServicesDep, response: Response
 ) -> ReleaseOut:
     """Rest, leave the pool when its visitor has left, then be given back. Idempotent."""
     pool = await services.pools.read(pool_id)
@@ -110,6 +110,7 @@ async def release_number(
         vendor=body.vendor or "",
     )
     services.buyer.nudge()
+    response.headers["Location"] = f"/releases/{release.id}"
     return release_out(release)
 
 
