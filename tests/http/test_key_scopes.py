@@ -154,6 +154,14 @@ async def test_the_matrix_of_scopes(service: Service) -> None:
     assert await pool.number("ann")
 
 
+async def test_what_a_secret_key_opens_is_kept_by_no_cache(service: Service) -> None:
+    """Secrets, callers and visitors stand in the answers."""
+    site = await service.pool("+16025550101")
+
+    for path in ("/pools", f"/pools/{site.pool_id}", "/webhooks", "/keys", "/calls", "/events"):
+        assert (await service.admin("GET", path)).headers["cache-control"] == "no-store", path
+
+
 async def test_a_limited_key_reaches_no_other_pool(service: Service) -> None:
     """With every scope and one pool: no door leads to another one, or to what belongs to none."""
     mine, other = await service.pool(), await service.pool()

@@ -308,7 +308,7 @@ async def test_a_site_is_made_read_listed_and_renamed(service: Service) -> None:
     made = await service.admin("POST", "/sites", {"name": " Shop ", "pools": [*pools, pools[0]]})
     site = made.json()
     path = f"/sites/{site['id']}"
-    renamed = (await service.admin("PATCH", path, {"name": "Shop 2"})).json()
+    renamed = (await service.admin("PATCH", path, {"name": " Shop 2 "})).json()
 
     assert (made.status_code, made.headers["location"]) == (201, path)
     assert (site["name"], site["pools"]) == ("Shop", pools)

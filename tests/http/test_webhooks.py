@@ -42,6 +42,7 @@ async def made(service: Service, url: str, **more: object) -> Json:
     answer = await service.admin("POST", "/webhooks", {"url": url, **more})
     assert answer.status_code == 201, answer.text
     endpoint: Json = answer.json()
+    assert answer.headers["location"] == f"/webhooks/{endpoint['id']}"
     return endpoint
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from dni_allocator.api.context import ServicesDep
@@ -39,8 +39,11 @@ class Opens:
     scope: Scope
     within: bool
 
-    async def __call__(self, request: Request, services: ServicesDep, bearer: BearerDep) -> Caller:
-        """Let the caller in, or raise."""
+    async def __call__(
+        self, request: Request, services: ServicesDep, bearer: BearerDep, response: Response
+    ) -> Caller:
+        """Let the caller in, or raise. What they are told is kept by no cache."""
+        response.headers["Cache-Control"] = "no-store"
         caller = await services.access.caller(None if bearer is None else bearer.credentials)
         if not caller.may(self.scope):
             message = f"The key lacks the scope {self.scope}."

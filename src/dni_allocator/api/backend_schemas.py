@@ -102,10 +102,13 @@ class AttributionBatchOut(BaseModel):
     results: list[AttributionResultOut]
 
 
+SiteName = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+
+
 class SiteCreate(AdminBody):
     """`POST /sites`."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+    name: SiteName
     pools: Annotated[list[PoolId], Field(min_length=1, max_length=20)] = Field(
         description="Tried in this order."
     )
@@ -114,7 +117,7 @@ class SiteCreate(AdminBody):
 class SiteEdit(AdminBody):
     """`PATCH /sites/{id}`: what is left out stays as it is."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    name: SiteName | None = None
     pools: Annotated[list[PoolId], Field(min_length=1, max_length=20)] | None = None
 
 

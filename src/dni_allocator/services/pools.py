@@ -113,7 +113,7 @@ class Pools:
         await self._directory.bind_key(rotated.key, pool.id)
         try:
             rotated = await self._pools.edit(rotated)
-        except EditConflict:
+        except (EditConflict, PoolUnknown):
             await self._directory.unbind_key(rotated.key)
             raise
         for each in ended:
@@ -176,7 +176,8 @@ class Pools:
             )
             if owner is not None:
                 await self._release_overflow(pool, claimed)
-                message = f"overflow_numbers: {number} belongs to {owner.pool_id} already."
+                whose = "This" if owner.pool_id == pool.id else "Another"
+                message = f"overflow_numbers: {whose} pool has one of them."
                 raise NumberTaken(message, extra={"number": number, "pool_id": owner.pool_id})
             claimed.append(number)
 

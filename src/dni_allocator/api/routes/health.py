@@ -23,12 +23,14 @@ class _OpensScrapes(Opens):
     That the store is away is what a scrape has to tell then.
     """
 
-    async def __call__(self, request: Request, services: ServicesDep, bearer: BearerDep) -> Caller:
+    async def __call__(
+        self, request: Request, services: ServicesDep, bearer: BearerDep, response: Response
+    ) -> Caller:
         """Let the caller in, or raise."""
         known: dict[str, Caller] = request.app.state.scrapers
         presented = "" if bearer is None else digest(bearer.credentials)
         try:
-            caller = await Opens.__call__(self, request, services, bearer)
+            caller = await Opens.__call__(self, request, services, bearer, response)
         except StoreUnavailable:
             if presented not in known:
                 raise

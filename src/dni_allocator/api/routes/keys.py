@@ -29,7 +29,6 @@ async def create_key(body: KeyCreate, services: ServicesDep, response: Response)
         name=body.name, scopes=body.scopes, pools=body.pools
     )
     response.headers["Location"] = f"/keys/{key.id}"
-    response.headers["Cache-Control"] = "no-store"
     return _made(key, secret)
 
 
@@ -61,11 +60,10 @@ async def edit_key(key_id: str, body: KeyEdit, services: ServicesDep) -> KeyOut:
 
 @router.post("/{key_id}/rotate", summary="Change a secret key", dependencies=[admin])
 async def rotate_key(
-    key_id: str, services: ServicesDep, response: Response, body: RotateKeyBody | None = None
+    key_id: str, services: ServicesDep, body: RotateKeyBody | None = None
 ) -> KeyMadeOut:
     """Give the key a new secret, shown this once. The one before works on for `overlap_s`."""
     overlap_s = (body or RotateKeyBody()).overlap_s
-    response.headers["Cache-Control"] = "no-store"
     return _made(*await services.secret_keys.rotate(key_id, overlap_s=overlap_s))
 
 

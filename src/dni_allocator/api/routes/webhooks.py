@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 
 from dni_allocator.api.auth import opens
 from dni_allocator.api.context import ServicesDep
@@ -39,11 +39,14 @@ Limit = Annotated[int, Query(ge=1, le=500)]
 
 
 @router.post("", status_code=201, summary="Make an endpoint", dependencies=[admin])
-async def create_endpoint(body: EndpointCreate, services: ServicesDep) -> EndpointOut:
+async def create_endpoint(
+    body: EndpointCreate, services: ServicesDep, response: Response
+) -> EndpointOut:
     """Make an endpoint; the answer holds what its receiver verifies signatures with."""
     endpoint = await services.endpoints.create(
         _wanted(body), secret=body.secret, signature=body.signature, start=body.start
     )
+    response.headers["Location"] = f"/webhooks/{endpoint.id}"
     return _out(endpoint)
 
 

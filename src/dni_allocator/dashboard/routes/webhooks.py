@@ -42,7 +42,7 @@ async def create(
     body = EndpointCreate(
         url=url.strip(), event_types=event_types.split(), description=description.strip()
     )
-    made = await api.create_endpoint(body, person.services)
+    made = await api.create_endpoint(body, person.services, Response())
     return _to(made.id, "created")
 
 
