@@ -24,6 +24,7 @@ HEALTHY: Final[Series] = {
     f"dni_store_up{{{ONE}}}": "1x240",
     f"dni_store_up{{{TWO}}}": "1x240",
     f'dni_redis_errors_total{{kind="lost",{ONE}}}': "3x240",
+    f'dni_redis_errors_total{{kind="moved",{ONE}}}': "0+5x240",
     f'dni_tag_calls_total{{call="assign",outcome="ok",{ONE}}}': "0+600x240",
     f'dni_tag_calls_total{{call="assign",outcome="store-unavailable",{ONE}}}': "5x240",
     f'dni_assign_duration_seconds_bucket{{le="0.005",{ONE}}}': "0+600x240",

@@ -246,7 +246,8 @@ async def test_an_erasure_killed_at_any_step_is_finished_by_another_process(
             visitor = f"{ANN}-{steps}"
             await first.number(visitor, "p9", **TOLD)
             # As on a node of a cluster that has not run these scripts yet.
-            await connection.execute("SCRIPT", "FLUSH")
+            with redis.Redis.from_url(service.redis_url) as client:
+                client.script_flush()
             try:
                 await _erasure(Failing(connection, after=steps), service).erase(visitor)
                 whole = True
