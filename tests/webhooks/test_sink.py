@@ -5,11 +5,12 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import Engine, create_engine, func, select
+from sqlalchemy import Engine, bindparam, create_engine, func, select, text
 from standardwebhooks import Webhook
 
 from dni_allocator.domain.errors import InvalidRequest
@@ -256,3 +257,51 @@ def test_a_sink_without_a_good_secret_does_not_start(secrets: list[str], sqlite_
     """Otherwise it would refuse everything, or accept anything."""
     with pytest.raises(InvalidRequest):
         create_app(database_url=sqlite_url, secrets=secrets)
+
+
+NUMBER = "+14155550100"
+BEGAN_MS = 1_795_344_000_000
+
+
+def told(
+    visitor: str, fence: int, at_s: int, number: str = NUMBER, **more: str
+) -> tuple[str, bytes]:
+    """One event of a lease, so many seconds after the first one."""
+    at_ms = BEGAN_MS + at_s * 1000
+    fields = assigned(number, fence=fence, at_ms=at_ms) | {"v": visitor} | more
+    made = from_entry(0, f"{at_ms}-{fence}", fields)
+    return made.id, json.dumps(made.payload()).encode()
+
+
+def holders(url: str, at_s: int) -> list[tuple[str, bool]]:
+    """Whose the number was before that instant, and whether an end is known: as the page says."""
+    page = (Path(__file__).parents[2] / "docs" / "sink.md").read_text("utf-8")
+    query = page.partition("## Whose number it was")[2].partition("```sql")[2].partition("```")[0]
+    asked = text(query).bindparams(bindparam("at", type_=EVENTS.c.occurred_at.type))
+    at = datetime.fromtimestamp(BEGAN_MS / 1000 + at_s, tz=UTC)
+    engine: Engine = create_engine(url)
+    with engine.connect() as connection:
+        rows = connection.execute(asked, {"number": NUMBER, "at": at}).all()
+    engine.dispose()
+    return [(row.visitor_id, row.ended_at is not None) for row in rows]
+
+
+async def test_the_journal_tells_whose_number_it_was(database_url: str) -> None:
+    """Also of a lease that a failover forgot, whose id was given to somebody else afterwards."""
+    ended = {"t": "lease.ended", "r": "idle"}
+    async with sink(database_url) as client:
+        for event_id, body in (
+            told("ann", 5, 0),
+            told("bob", 5, 60, "+14155550101"),
+            told("bob", 5, 90, "+14155550101", **ended, s=str(BEGAN_MS + 60_000)),
+            told("cyd", 6, 120),
+            told("cyd", 6, 150, **ended, s=str(BEGAN_MS + 120_000)),
+        ):
+            answer = await client.post("/", content=body, headers=signed(body, event_id=event_id))
+            assert answer.status_code == 204
+
+        assert await asyncio.to_thread(holders, database_url, -1) == []
+        assert await asyncio.to_thread(holders, database_url, 100) == [("ann", False)]
+        assert await asyncio.to_thread(holders, database_url, 130) == [
+            ("cyd", True), ("ann", False),
+        ]  # fmt: skip
