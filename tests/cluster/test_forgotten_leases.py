@@ -7,6 +7,7 @@ then the primary is killed. What docs/scale.md promises of that window is looked
 import asyncio
 import re
 import signal
+import socket
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -286,6 +287,30 @@ async def _all_came(cluster: Cluster, journal: Journal) -> bool:
     return await written(cluster.url) <= journal.ids()
 
 
+class Believer:
+    """A client that goes on asking a primary which stood still: what it would be told."""
+
+    def __init__(self, node: Node) -> None:
+        self._socket = socket.create_connection((LOOPBACK, node.port), timeout=10)
+        self.send()
+        self._socket.recv(100)
+
+    def send(self) -> None:
+        """One write."""
+        self._socket.sendall(b"SET {s0}:x believed\r\n")
+
+    def ask_on(self) -> tuple[str, float]:
+        """The answer to what was sent; and for how long what is sent now is answered OK, ms."""
+        began = until = time.monotonic()
+        with self._socket:
+            first = self._socket.recv(200).partition(b"\r")[0].decode()
+            while True:
+                self.send()
+                if self._socket.recv(200) != b"+OK\r\n":
+                    return first, round((until - began) * 1000, 2)
+                until = time.monotonic()
+
+
 async def test_a_primary_that_wakes_up_believes_in_vain_that_it_still_is_one(
     tmp_path: Path,
 ) -> None:
@@ -295,7 +320,9 @@ async def test_a_primary_that_wakes_up_believes_in_vain_that_it_still_is_one(
         primary = cluster.owner(slot)
         async with Connection(cluster.url, timeout_s=1) as connection:
             await connection.pipelined("SET", "{s0}:x", "before")
+            believer = Believer(primary)
             primary.signal(signal.SIGSTOP)
+            believer.send()
             try:
                 refused = await asyncio.gather(
                     *(connection.pipelined("SET", "{s0}:x", f"lost{at}") for at in range(50)),
@@ -311,6 +338,7 @@ async def test_a_primary_that_wakes_up_believes_in_vain_that_it_still_is_one(
                 await wait_until_async(taken_over, timeout_s=60)
             finally:
                 primary.signal(signal.SIGCONT)
+            queued, believed_ms = await asyncio.to_thread(believer.ask_on)
             seen = {await connection.pipelined("GET", "{s0}:x") for _ in range(2_000)}
             await asyncio.to_thread(wait_until, cluster.settled, timeout_s=60)
 
@@ -319,3 +347,7 @@ async def test_a_primary_that_wakes_up_believes_in_vain_that_it_still_is_one(
             assert role(primary) == "slave"
             assert primary.ask("CLUSTER", "COUNTKEYSINSLOT", slot) == 1
             assert await connection.pipelined("GET", "{s0}:x") == b"after"
+    write_down({
+        "fault": "cluster, a frozen primary woken after its replica took over",
+        "answer_to_what_was_queued": queued, "answered_ok_for_ms": believed_ms,
+    })  # fmt: skip
