@@ -91,6 +91,9 @@ def build_api(
         version=__version__,
         lifespan=lifespan,
         redirect_slashes=False,
+        # Its pages fetch scripts from elsewhere; `dashboard.routes.reference` has ours.
+        docs_url=None,
+        redoc_url=None,
         max_body_size=LARGEST_ADMIN_BODY,
         # Its spans and logs tell paths, queries and what was sent: `app.tracing` has ours.
         telemetry={

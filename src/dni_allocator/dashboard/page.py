@@ -50,13 +50,15 @@ DONE: Final = {
 
 def render(request: Request, template: str, *, status: int = 200, **values: object) -> Response:
     """Draw one page. The cost is some hundred microseconds."""
-    text = _TEMPLATES.get_template(template).render(
-        version=__version__,
-        path=request.url.path,
-        done=DONE.get(request.query_params.get("done", ""), ""),
-        **{"person": None, **values},
+    done = DONE.get(request.query_params.get("done", ""), "")
+    return HTMLResponse(text_of(request, template, done=done, **values), status)
+
+
+def text_of(request: Request, template: str, **values: object) -> str:
+    """One page as text, for a page that is kept."""
+    return _TEMPLATES.get_template(template).render(
+        version=__version__, path=request.url.path, **{"person": None, "done": "", **values}
     )
-    return HTMLResponse(text, status)
 
 
 def fragment(template: str, **values: object) -> str:

@@ -8,8 +8,9 @@ from dni_allocator.dashboard.routes import (
     keys,
     pool,
     pools,
+    reference,
     webhooks,
 )
 
-PAGES = (door, pools, pool, autoscale, calls, webhooks, buying, keys)
+PAGES = (door, pools, pool, autoscale, calls, webhooks, buying, keys, reference)
 """Every module with a `router`."""
