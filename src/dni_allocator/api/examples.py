@@ -1,9 +1,14 @@
-"""Examples of bodies in the OpenAPI description. A test sends each to a running service.
+"""Examples in the OpenAPI description: bodies written here, answers recorded of a service.
+
+A test sends each body to a running service; `python -m tests.support.answers` records what it
+answers into `example_answers.json`, and a test compares the shapes.
 
 Numbers are of 555-01xx, which is set aside for fiction; hosts end in `.example`.
 """
 
+import json
 from collections.abc import Mapping
+from importlib import resources
 from typing import Any, Final
 
 _KEY: Final = "pk_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
@@ -30,7 +35,7 @@ _POOL: Final[Mapping[str, Any]] = {
     "closed_browser_delay_s": 30,
 }
 
-BODIES: Final[Mapping[tuple[str, str], Any]] = {
+BODIES: Final[dict[tuple[str, str], Any]] = {
     ("post", "/assign"): _VISIT,
     ("post", "/heartbeat"): _PAGE,
     ("post", "/close"): _PAGE,
@@ -92,10 +97,36 @@ BODIES: Final[Mapping[tuple[str, str], Any]] = {
 }
 """By method and path: a body that is taken."""
 
+LATER: Final[dict[tuple[str, str], Any]] = {
+    ("patch", "/sites/{site_id}"): {"name": "Shop and outlet"},
+    ("post", "/sites/{site_id}/rotate-key"): {"overlap_s": 86_400},
+    ("post", "/pools/{pool_id}/rotate-key"): {"overlap_s": 86_400},
+    ("patch", "/webhooks/{endpoint_id}"): {"rate_limit": 50, "description": "CRM, production"},
+    ("post", "/webhooks/{endpoint_id}/rotate"): {"overlap_s": 86_400},
+    ("post", "/webhooks/{endpoint_id}/example"): {"event_type": "call.completed"},
+    ("post", "/webhooks/{endpoint_id}/replay"): {"since": "2026-11-25T00:00:00Z"},
+    ("patch", "/keys/{key_id}"): {"scopes": ["read", "calls"]},
+    ("post", "/keys/{key_id}/rotate"): {"overlap_s": 3_600},
+    ("patch", "/traffic-sources/{source_id}"): {"name": "Spring mailing, second wave"},
+    ("post", "/traffic-sources/{source_id}/conversions"): {
+        "kind": "google_ads",
+        "conversion_name": "Phone call",
+        "currency": "USD",
+    },
+    ("patch", "/traffic-sources/{source_id}/conversions/{conversion_id}"): {"days": 14},
+    ("post", "/pools/{pool_id}/numbers/{number}/release"): {"rest_s": 259_200},
+}
+"""The same of what others had to make before: an endpoint, an order that was carried out."""
+
 
 def add_examples(paths: Mapping[str, Any]) -> None:
-    """Put each example into every content type of its body that is JSON."""
-    for (method, path), body in BODIES.items():
+    """Put each example into every content type of its body, or answer, that is JSON."""
+    recorded = resources.files(__package__).joinpath("example_answers.json").read_bytes()
+    for name, answer in json.loads(recorded).items():
+        method, _, path = name.partition(" ")
+        described = paths[path][method.lower()]["responses"][str(answer["status"])]
+        described["content"]["application/json"]["example"] = answer["body"]
+    for (method, path), body in (BODIES | LATER).items():
         content = paths[path][method]["requestBody"]["content"]
         for media_type, described in content.items():
             if "json" in media_type or media_type == "text/plain":
