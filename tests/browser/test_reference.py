@@ -15,7 +15,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 async def _described(show: Show) -> dict[str, str]:
     """Every operation of the description: its id, its method and path."""
-    spec = (await show.admin.get("/openapi.json")).json()
+    # The first to ask waits until it is gathered, on a busy machine for seconds.
+    spec = (await show.admin.get("/openapi.json", timeout=60)).json()
     return {
         operation["operationId"]: f"{method.upper()} {path}"
         for path, item in spec["paths"].items()
