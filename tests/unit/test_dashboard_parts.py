@@ -81,6 +81,27 @@ def test_every_rule_of_autoscale_is_in_the_form() -> None:
     assert read == ScalingForm()
 
 
+def test_marketing_fields_are_a_name_a_line() -> None:
+    """Nobody types brackets for a list of names; where more is said of one, it is JSON."""
+
+    def typed(text: str) -> object:
+        form = FilledForm.typed(POOL, FormData({"marketing_fields": text}))
+        return form.body().get("marketing_fields")
+
+    names = ["gclid", "utm_source"]
+    whole = [{"name": "crm_id", "sources": [{"kind": "cookie", "name": "crm"}]}]
+
+    def shown(value: object) -> str:
+        form = FilledForm.of(POOL, {"marketing_fields": value})
+        (field,) = [each for each in form.fields if each.name == "marketing_fields"]
+        return field.text
+
+    assert typed("gclid\n utm_source \n") == names
+    assert typed(shown(names)) == names
+    assert typed(shown(whole)) == whole
+    assert typed("[gclid") == "[gclid", "what is unreadable stays, to be refused"
+
+
 def test_money_is_not_rounded_by_a_form() -> None:
     """What was typed is a decimal number all the way."""
     typed = FilledForm.typed(AUTOSCALE, FormData({"budget_per_month": "40.10", "currency": "USD"}))

@@ -100,7 +100,8 @@ class Field:
     """One setting as it is typed.
 
     `kind`: `text`, `number`, `money` (a number that stays text), `checkbox`, `select`, `lines` (one
-    value a line), or `json` for what has parts of its own. `text` is what stands in the field.
+    value a line), `json` for what has parts of its own, or `mixed`: lines, or JSON where one has.
+    `text` is what stands in the field.
     """
 
     name: str
@@ -125,7 +126,9 @@ class Field:
                 return bool(text)
             case "lines":
                 return [line.strip() for line in text.splitlines() if line.strip()]
-            case "json" | "number":
+            case "mixed" if not text.startswith("["):
+                return [line.strip() for line in text.splitlines() if line.strip()]
+            case "json" | "number" | "mixed":
                 try:
                     return orjson.loads(text) if text else None
                 except orjson.JSONDecodeError:
@@ -248,21 +251,24 @@ def _kind(schema: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
         return "select", tuple(map(str, schema["enum"]))
     if schema.get("decimal"):
         return "money", ()
-    kind = schema.get("type")
-    if kind in {"integer", "number"}:
-        return "number", ()
-    if kind == "boolean":
-        return "checkbox", ()
-    if kind == "array" and schema.get("items", {}).get("type") == "string":
-        return "lines", ()
-    return ("text" if kind == "string" else "json"), ()
+    kind = schema.get("type", "")
+    if kind == "array":
+        items = schema.get("items", {})
+        texts = [each.get("type") == "string" for each in items.get("anyOf", (items,))]
+        return ("lines" if all(texts) else "mixed" if any(texts) else "json"), ()
+    return _PLAIN.get(kind, "json"), ()
+
+
+_PLAIN: Final = {
+    "integer": "number", "number": "number", "boolean": "checkbox", "string": "text",
+}  # fmt: skip
 
 
 def _text(kind: str, value: object) -> str:
     if value is None or value is False:
         return ""
-    if kind == "lines" and isinstance(value, Sequence):
-        return "\n".join(map(str, value))
-    if kind == "json":
+    if isinstance(value, list) and kind != "json" and all(isinstance(each, str) for each in value):
+        return "\n".join(value)
+    if kind in {"json", "mixed"}:
         return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() if value else ""
     return "on" if value is True else str(value)
