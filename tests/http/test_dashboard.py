@@ -379,15 +379,17 @@ async def test_a_key_limited_to_a_pool_sees_that_pool_only(service: Service) -> 
 
 
 async def test_what_is_done_at_the_dashboard_stands_in_the_audit_log(service: Service) -> None:
-    """Whichever way a change is made, the log has it; a refused one is none."""
+    """Whichever way a change is made, the log has it, and by whose key; a refused one is none."""
     site = await service.pool("+16025550101")
-    desk = await sign_in(service)
+    made = (await service.admin("POST", "/keys", {"name": "Ann", "scopes": ["admin"]})).json()
+    desk = await sign_in(service, made["secret"])
     await desk.post(f"/dashboard/pools/{site.pool_id}/quarantine", {"number": "+16025550101"})
     await desk.post(f"/dashboard/pools/{site.pool_id}/numbers", {"typed": ""})
 
     page = await desk.get("/dashboard/audit")
 
     assert "POST /dashboard/pools/{pool_id}/quarantine" in page.text
+    assert f'Ann <span class="hint id">{made["id"]}</span>' in page.text
     assert "POST /dashboard/pools/{pool_id}/numbers" not in page.text
     assert "6025550101" not in page.text
 

@@ -1,5 +1,6 @@
 """`openapi.yaml`: fresh, valid, and true: real answers have the described shapes."""
 
+import asyncio
 from pathlib import Path
 from typing import Final
 
@@ -58,6 +59,21 @@ def test_a_stale_description_is_noticed(tmp_path: Path) -> None:
 def test_the_description_is_valid(spec: dict[str, object]) -> None:
     """Generators of clients can read it."""
     validate(spec)
+
+
+async def test_who_asks_at_the_same_time_gets_the_whole_description(service: Service) -> None:
+    """It is gathered once, in a thread; nobody is given half of it."""
+    paths = ["/openapi.json", "/docs"] * 3
+
+    answers = await asyncio.gather(*(service.http.get(path) for path in paths))
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.content for answer in answers[::2]}) == 1
+    assert len({answer.content for answer in answers[1::2]}) == 1
+    told = answers[0].json()
+    assert told["paths"]["/assign"]["post"]["operationId"] == "assign"
+    assert "number.assigned" in told["webhooks"]
+    assert 'id="assign"' in answers[1].text
 
 
 async def test_real_answers_are_as_described(service: Service, spec: dict[str, object]) -> None:

@@ -1,6 +1,7 @@
 """The OpenAPI description: what FastAPI derives, plus the tag-facing calls of `api.edge`."""
 
 from collections.abc import Callable
+from threading import Lock
 from typing import Any
 
 from fastapi import FastAPI
@@ -51,13 +52,19 @@ _TAGS = [
 
 
 def describe(app: FastAPI) -> None:
-    """Let `app.openapi()` describe the whole service."""
+    """Let `app.openapi()` describe the whole service.
+
+    The first call takes a second; from any thread but that of the event loop, since others wait.
+    """
     derived: Callable[[], dict[str, Any]] = app.openapi
+    turn, whole = Lock(), dict[str, Any]()
 
     def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _completed(derived())
-        return app.openapi_schema
+        # Half of it must not be seen: the framework keeps what it derived before it is completed.
+        with turn:
+            if not whole:
+                whole.update(_completed(derived()))
+            return whole
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
 

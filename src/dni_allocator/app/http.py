@@ -91,7 +91,9 @@ def build_api(
         version=__version__,
         lifespan=lifespan,
         redirect_slashes=False,
-        # Its pages fetch scripts from elsewhere; `dashboard.routes.reference` has ours.
+        # Its pages fetch scripts from elsewhere, and the description is gathered while visitors
+        # wait; `dashboard.routes.reference` has ours.
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         max_body_size=LARGEST_ADMIN_BODY,

@@ -78,7 +78,14 @@ async def audit(
 ) -> Response:
     """Who changed what, the newest first."""
     in_all_pools(person)
-    page = await person.services.audit.page(AuditFilter(), cursor=cursor, limit=_AT_ONCE)
+    services = person.services
+    page = await services.audit.page(AuditFilter(), cursor=cursor, limit=_AT_ONCE)
     return render(
-        request, "audit.html", person=person, entries=page.items, next_cursor=page.next_cursor
+        request,
+        "audit.html",
+        person=person,
+        entries=page.items,
+        # Of those there are: a key that was revoked is known by its id alone.
+        names={key.id: key.name for key in await services.secret_keys.all()},
+        next_cursor=page.next_cursor,
     )

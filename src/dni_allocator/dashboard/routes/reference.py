@@ -3,7 +3,7 @@
 from typing import cast
 
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 
 from dni_allocator.dashboard.access import PageRoute
 from dni_allocator.dashboard.page import text_of
@@ -16,7 +16,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 def reference(request: Request) -> Response:
     """Every operation and every shape on one page; drawn once for a process.
 
-    In a thread: to gather the description takes a second of a page's time.
+    Not a coroutine, as below: to gather the description takes a second, in a thread.
     """
     app = cast("FastAPI", request.app)
     drawn: str | None = getattr(app.state, "reference", None)
@@ -24,3 +24,10 @@ def reference(request: Request) -> Response:
         drawn = text_of(request, "reference.html", reference=Reference.of(app.openapi()))
         app.state.reference = drawn
     return HTMLResponse(drawn)
+
+
+@router.get("/openapi.json")
+def description(request: Request) -> Response:
+    """The description itself."""
+    app = cast("FastAPI", request.app)
+    return JSONResponse(app.openapi())
