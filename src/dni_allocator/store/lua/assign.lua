@@ -47,7 +47,7 @@ local first_row   = 13
 --@include lib/pages
 
 local now, now_text = clock(given_now)
-local reply = {"OK", now_text}
+local reply, filled = {"OK", now_text, nil, nil, nil, nil, nil, nil, nil}, 2 -- with room for a row
 if #ARGV < first_row then
   return reply
 end
@@ -75,9 +75,10 @@ if provisional > 0 and not redis.call("HGET", visitor, "h") then
 end
 
 local function answer(status, reason, number, fence, deadline, national, international)
-  local at = #reply
+  local at = filled
   reply[at + 1], reply[at + 2], reply[at + 3], reply[at + 4] = status, reason, number, fence
   reply[at + 5], reply[at + 6], reply[at + 7] = deadline, national, international
+  filled = at + 7
 end
 
 local function answer_leased(reason, claim)
@@ -91,13 +92,10 @@ end
 local record = redis.call("HMGET", visitor, "l", "x")
 local claims, claimed, over, holds_a_lease = {}, {}, {}, false
 if record[1] then
-  local asked = {}
-  for at = first_row, #ARGV, 2 do
-    asked[ARGV[at]] = true
-  end
   for destination, number, fence, national, international in claims_in(record[1]) do
     local claim = {
       number = number, fence = fence, national = national, international = international,
+      deadline = false, -- until it is known that the lease lives
     }
     claims[destination], claimed[#claimed + 1] = claim, destination
     local before, from, known = own_lease(number, fence)
@@ -110,9 +108,13 @@ if record[1] then
         redis.call("ZADD", due, "LT", deadline, pool_id) -- the rules were tightened
       end
       -- What this page captured belongs to what it shows: the others keep their data.
-      if data ~= "" and data ~= known and asked[destination] then
-        local packed = pack_holder(visitor_id, destination, from, fence, data)
-        redis.call("HSET", holders, number, packed)
+      if data ~= "" and data ~= known then
+        for at = first_row, #ARGV, 2 do
+          if ARGV[at] == destination then
+            local packed = pack_holder(visitor_id, destination, from, fence, data)
+            redis.call("HSET", holders, number, packed)
+          end
+        end
       end
       claim.deadline, holds_a_lease = deadline, true
     end
@@ -152,6 +154,7 @@ local entitled = browser ~= "" and string.match(browser, "\t([^\t]*)\t") or ""  
 local address  = browser ~= "" and string.match(browser, "[^\t]*$") or ""       -- network, for the limits, or empty
 
 --@include lib/states
+--@include lib/claiming
 --@include lib/past
 --@include lib/picking
 --@include lib/limits

@@ -6,23 +6,6 @@
 local MOST_PAGES = 64 -- a visitor's record stays small whatever a script on the page does
 local SPARE = 600000   -- ms, how much longer than needed a TTL is set
 
--- Forget the pages that have been silent for the idle limit; then, above the limit, the oldest.
-local function prune_pages(now)
-  local fields = redis.call("HGETALL", visitor)
-  local pages = {}
-  for i = 1, #fields, 2 do
-    if string.sub(fields[i], 1, 2) == "p:" then
-      pages[#pages + 1] = {fields[i], tonumber(fields[i + 1])}
-    end
-  end
-  table.sort(pages, function(a, b) return a[2] > b[2] end)
-  for rank, page in ipairs(pages) do
-    if rank > MOST_PAGES / 2 or page[2] + idle <= now then
-      redis.call("HDEL", visitor, page[1])
-    end
-  end
-end
-
 -- The page is open and alive; `claims`, if given, are the visitor's new ones (lib/claims), and
 -- `expires_at` is field `x` of their record, false where there is none yet.
 -- The TTL only collects garbage: whether a lease lives is decided by its deadline and owner. It is
@@ -47,6 +30,19 @@ local function open_page(page, now, expires_at, claims)
     redis.call("PEXPIRE", visitor, lifetime + SPARE)
   end
   if known and added > 0 and redis.call("HLEN", visitor) > MOST_PAGES then
-    prune_pages(now)
+    -- Forget the pages that have been silent for the idle limit; then, above the limit, the oldest.
+    local fields = redis.call("HGETALL", visitor)
+    local pages = {}
+    for i = 1, #fields, 2 do
+      if string.sub(fields[i], 1, 2) == "p:" then
+        pages[#pages + 1] = {fields[i], tonumber(fields[i + 1])}
+      end
+    end
+    table.sort(pages, function(a, b) return a[2] > b[2] end)
+    for rank, each in ipairs(pages) do
+      if rank > MOST_PAGES / 2 or each[2] + idle <= now then
+        redis.call("HDEL", visitor, each[1])
+      end
+    end
   end
 end
