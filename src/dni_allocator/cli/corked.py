@@ -161,7 +161,11 @@ class _Corked:
         if self._unsent:
             data = self._unsent[0] if len(self._unsent) == 1 else b"".join(self._unsent)
             self._unsent.clear()
-            self._transport.write(data)
+            try:
+                self._transport.write(data)
+            except RuntimeError:
+                # The client cut the connection within this turn: uvloop refuses, asyncio warns.
+                return
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a transport has many faces
         return getattr(self._transport, name)

@@ -23,7 +23,7 @@ from redis.crc import key_slot
 from redis.exceptions import MovedError
 
 from dni_allocator.domain.errors import StoreUnavailable
-from dni_allocator.store.dialling import AWAY, Line
+from dni_allocator.store.dialling import AWAY, CLOSED_UNDER_IT, Line
 from dni_allocator.store.multiplexed import Multiplexed
 from dni_allocator.store.refusals import Redirected, Refused
 from dni_allocator.store.script_times import ScriptTimes
@@ -204,7 +204,7 @@ class Clustered:
             for name in self._nodes.keys() - manager.nodes_cache.keys():
                 await self._nodes.pop(name).close()
                 await self._lines.pop(name).hang_up()
-        except AWAY:
+        except (*AWAY, *CLOSED_UNDER_IT):
             self._failures[("unreachable",)] += 1
         finally:
             self._asked_at = asyncio.get_running_loop().time()

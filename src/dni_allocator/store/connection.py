@@ -27,7 +27,7 @@ from redis.exceptions import (
 
 from dni_allocator.domain.errors import ConfigurationError, StoreUnavailable
 from dni_allocator.store.clustered import Clustered
-from dni_allocator.store.dialling import AWAY, Line
+from dni_allocator.store.dialling import AWAY, CLOSED_UNDER_IT, Line
 from dni_allocator.store.multiplexed import Multiplexed
 from dni_allocator.store.refusals import refusal
 from dni_allocator.store.script_times import ScriptTimes
@@ -41,10 +41,6 @@ _PASSING = (
 
 _OF_ALL = frozenset({"INFO", "CONFIG"})
 """Commands without a key that ask what each primary of a cluster says."""
-
-_CLOSED_MEANWHILE = (AttributeError, RuntimeError)
-"""What comes of a call whose connection redis-py closed under it, because another call met a change
-of the cluster. It was not answered, and whatever is sent here may be sent again."""
 
 _MOST_OF_A_NODE = 1_000
 """Connections to one node of a cluster. redis-py has no pool there in which a call waits its turn:
@@ -115,8 +111,7 @@ class Connection:
                 if command[0] in _OF_ALL and isinstance(reply, dict):
                     self._compare_primaries(frozenset(map(str, reply)))
             else:
-                # Without annotations in redis-py.
-                reply = await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
+                reply = await _ask(self._client, command)
         except NoScriptError as error:
             raise NoScript from error
         except _PASSING as error:
@@ -142,7 +137,7 @@ class Connection:
         try:
             async for name in self._client.scan_iter(match=pattern, count=2_000):
                 yield name.decode()
-        except AWAY as error:
+        except (*AWAY, *CLOSED_UNDER_IT) as error:
             message = f"The store does not answer ({type(error).__name__})."
             raise StoreUnavailable(message) from error
 
@@ -177,13 +172,17 @@ async def _ask_cluster(client: RedisCluster, command: tuple[str | bytes | int, .
     if command[0] in _OF_ALL:
         primaries = (await client.initialize()).get_primaries()
         return await client.execute_command(*command, target_nodes=primaries)
+    return await _ask(client, command)
+
+
+async def _ask(client: Redis | RedisCluster, command: tuple[str | bytes | int, ...]) -> object:
     try:
         return await client.execute_command(*command)
-    except _CLOSED_MEANWHILE:
+    except CLOSED_UNDER_IT:
         try:
             return await client.execute_command(*command)
-        except _CLOSED_MEANWHILE as error:
-            message = "The connection was closed while the cluster changed."
+        except CLOSED_UNDER_IT as error:
+            message = "The connection to the store was closed under the call."
             raise StoreUnavailable(message) from error
 
 

@@ -13,6 +13,11 @@ AWAY = (RedisError, RedisClusterException, OSError, TimeoutError)
 """Out of reach. A cluster none of whose nodes answers, or with a slot that is nobody's, is no
 `RedisError` to redis-py."""
 
+CLOSED_UNDER_IT = (AttributeError, RuntimeError)
+"""What comes of a call whose connection was closed under it: by redis-py, because another call met
+a change of the cluster; or by the far side, before the first byte (RuntimeError of uvloop, where
+asyncio has a ConnectionError). It was not answered, and whatever is sent here may be sent again."""
+
 
 class Line:
     """Dials one place, again whenever it is asked to; holds the connection that is used now.
@@ -47,7 +52,7 @@ class Line:
             connection = self._make()
             # Without annotations in redis-py.
             await connection.connect()  # type: ignore[no-untyped-call]
-        except AWAY as error:
+        except (*AWAY, *CLOSED_UNDER_IT) as error:
             message = f"The store cannot be reached ({type(error).__name__})."
             raise StoreUnavailable(message) from error
         # A server on a socket has no address; it has no replica either.
