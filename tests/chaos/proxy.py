@@ -146,7 +146,8 @@ class Proxy:
     ) -> None:  # fmt: skip
         with suppress(ConnectionError):
             while chunk := await reader.read(_CHUNK):
-                for at in range(0, len(chunk), self.piece):
+                size = self.piece  # of this chunk, whatever is set meanwhile
+                for at in range(0, len(chunk), size):
                     await asyncio.sleep(self.delay_s())
                     await self._open_road.wait()
                     if link.forgotten:
@@ -154,7 +155,7 @@ class Proxy:
                     if replies and self._loses():
                         link.end(Ending.RST)
                         return
-                    piece = chunk[at : at + self.piece]
+                    piece = chunk[at : at + size]
                     writer.write(piece)
                     await writer.drain()
                     self.passed += len(piece)
