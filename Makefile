@@ -27,8 +27,9 @@ run: $(VENV)/.ready-run ## Start everything: Valkey, service, forwarder, sink an
 test: $(VENV)/.ready-dev parts ## Run all tests, in a real browser too
 	$(BIN)/python -m pytest --numprocesses=$(WORKERS) $(ARGS)
 
-chaos: $(VENV)/.ready-dev parts ## Kill, hang, restart for some minutes: nothing may be lost
-	$(BIN)/python -m pytest --numprocesses=1 -m "chaos or long" tests/webhooks \
+chaos: $(VENV)/.ready-dev parts ## Break everything by a seed for CHAOS_MINUTES (3) and check what was seen; then more of it
+	$(BIN)/python -m tests.chaos
+	$(BIN)/python -m pytest --numprocesses=1 -m "chaos or long" tests/webhooks tests/chaos \
 		tests/cluster tests/http/test_buying_killed.py tests/http/test_autoscale_week.py $(ARGS)
 
 fuzz: $(VENV)/.ready-dev ## Send what nobody means, for a quarter of an hour; SEED=2 sends something else

@@ -10,9 +10,13 @@ import tempfile
 from pathlib import Path
 
 from tests.chaos.checker import violations
+from tests.chaos.faults import PROCESS_FAULTS, RECEIVER_FAULTS
 from tests.chaos.history import History
 from tests.chaos.report import explained, report
+from tests.chaos.roads import NETWORK_FAULTS, to_proxy
 from tests.chaos.run import Plan, play
+
+EVERY_FAULT = (*PROCESS_FAULTS, *RECEIVER_FAULTS, *NETWORK_FAULTS)
 
 
 def main() -> int:
@@ -33,7 +37,10 @@ def main() -> int:
     room = options.room or Path(tempfile.mkdtemp(prefix="chaos-"))
     room.mkdir(parents=True, exist_ok=options.room is None)
     say(f"seed {options.seed}, {options.minutes} minutes; the record is {room}/history.jsonl")
-    plan = Plan(seed=options.seed, seconds=options.minutes * 60, visitors=options.visitors)
+    plan = Plan(
+        seed=options.seed, seconds=options.minutes * 60, visitors=options.visitors,
+        faults=EVERY_FAULT, together=0.25, linking=to_proxy,
+    )  # fmt: skip
     return judge(asyncio.run(play(plan, room)))
 
 

@@ -28,6 +28,11 @@ class Fault:
     moves_clock: bool = False
     """Redis' clock jumps: a lease may be shorter or longer than was promised."""
 
+    @property
+    def victim(self) -> str:
+        """What it strikes: the first word of its name. One thing is struck once at a time."""
+        return self.name.partition(" ")[0]
+
 
 @asynccontextmanager
 async def _killed(victim: Program | Node) -> AsyncIterator[None]:
@@ -105,3 +110,6 @@ PROCESS_FAULTS = (
     Fault("store frozen", freeze_store),
 )
 """Every process that there is, ended and held up."""
+
+RECEIVER_FAULTS = (Fault("receiver refuses", refuse_events),)
+"""What is delivered is held up: the run ends later by as long."""

@@ -7,16 +7,27 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
 from tests.chaos.deployment import PATIENCE_S, Deployment, Linking, Standing, deployed
 from tests.chaos.faults import PROCESS_FAULTS, Fault
-from tests.chaos.history import History, Recorder, Rules, Settled, Struck, Told
-from tests.chaos.timeline import ASSIGNED, ENDED
+from tests.chaos.history import (
+    ATTRIBUTION,
+    History,
+    Operation,
+    Recorder,
+    Rules,
+    Settled,
+    Struck,
+    Told,
+)
+from tests.chaos.timeline import ASSIGNED, ENDED, KEPT, Tenure, tenures
 from tests.chaos.visitors import Caller, Operator, Street, Visitor, milliseconds
 from tests.support.receiver import Delivery
 from tests.support.rig import fictional
@@ -49,19 +60,24 @@ class Plan:
     pace: float = 1.0
     longest_s: float = 4.0
     """How long a fault lasts at most."""
+    together: float = 0.0
+    """How often a second fault strikes while the first one lasts."""
     linking: Linking | None = None
+    """Stands before every port; network faults need it."""
     fsync: str = "always"
     standing: Standing | None = None
 
-    def schedule(self) -> Iterable[Fault]:
-        """The faults, one after the other: all of them in some order, then again."""
+    def schedule(self) -> Iterator[Sequence[Fault]]:
+        """What strikes together, one after the other: all faults in some order, then again."""
         chance = random.Random(f"{self.seed} faults")
         began = time.monotonic()
         while True:
             for fault in chance.sample(self.faults, len(self.faults)):
                 if self.seconds and time.monotonic() - began > self.seconds:
                     return
-                yield fault
+                others = [each for each in self.faults if each.victim != fault.victim]
+                two = others and chance.random() < self.together
+                yield (fault, chance.choice(others)) if two else (fault,)
             if not self.seconds:
                 return
 
@@ -83,16 +99,17 @@ async def play(plan: Plan, room: Path) -> History:
             try:
                 chance = random.Random(f"{plan.seed} strikes")
                 await _calm(chance)
-                for fault in plan.schedule():
-                    recorder.add(await _strike(fault, street, plan, chance))
+                for faults in plan.schedule():
+                    for struck in await _strike(faults, street, plan, chance):
+                        recorder.add(struck)
                     _fail_early(tasks)
                     await _calm(chance)
             finally:
                 street.stop.set()
                 await asyncio.gather(*tasks)
             await asyncio.gather(*street.late)
-            street.browser.close()
             await _settle(street)
+            await _look_back(street)
     finally:
         recorder.close()
     return recorder.history
@@ -156,11 +173,16 @@ def _told(event: dict[str, Any], came: float) -> Told:
     )  # fmt: skip
 
 
-async def _strike(fault: Fault, street: Street, plan: Plan, chance: random.Random) -> Struck:
+async def _strike(
+    faults: Sequence[Fault], street: Street, plan: Plan, chance: random.Random
+) -> list[Struck]:
     """Break it for a while, heal it, and wait until every service has served a visitor again."""
-    begin = time.monotonic()
-    async with fault.strike(street.deployment, chance):
-        await asyncio.sleep(chance.uniform(0.1, 1.0) * plan.longest_s)
+    begins = []
+    async with AsyncExitStack() as stack:
+        for fault in faults:
+            begins.append(time.monotonic())
+            await stack.enter_async_context(fault.strike(street.deployment, chance))
+            await asyncio.sleep(chance.uniform(0.1, 1.0) * plan.longest_s / len(faults))
     end = time.monotonic()
     operations = street.recorder.history.operations
     before = len(operations)
@@ -173,10 +195,13 @@ async def _strike(fault: Fault, street: Street, plan: Plan, chance: random.Rando
     with suppress(TimeoutError):
         await wait_until_async(served, timeout_s=PATIENCE_S)
         came_back = time.monotonic()
-    return Struck(
-        name=fault.name, begin=begin, end=end, served=came_back, forgets_s=fault.forgets_s,
-        moves_clock=fault.moves_clock,
-    )  # fmt: skip
+    return [
+        Struck(
+            name=fault.name, begin=begin, end=end, served=came_back, forgets_s=fault.forgets_s,
+            moves_clock=fault.moves_clock,
+        )
+        for fault, begin in zip(faults, begins, strict=True)
+    ]  # fmt: skip
 
 
 async def _calm(chance: random.Random) -> None:
@@ -200,3 +225,23 @@ async def _settle(street: Street) -> None:
         await wait_until_async(everything_came, timeout_s=PATIENCE_S)
     written = await street.deployment.written()
     street.recorder.add(Settled(at=time.monotonic(), events=len(written)))
+
+
+async def _look_back(street: Street) -> None:
+    """Ask whose every number was, in all that is remembered: to the millisecond at which it was."""
+    history = street.recorder.history
+    by_number: dict[str, list[Tenure]] = defaultdict(list)
+    for tenure in sorted(tenures(history), key=attrgetter("from_ms")):
+        by_number[tenure.number].append(tenure)
+    (service, *_) = street.deployment.services
+    for number, known in by_number.items():
+        pool = known[-1].begin.pool
+        instants: list[int | None] = [None]
+        for tenure in known[-KEPT:]:
+            until = tenure.from_ms if tenure.end is None else tenure.end.at_ms
+            middle = (tenure.from_ms + until) // 2
+            instants += [tenure.from_ms, middle, max(tenure.from_ms, until - 1), until]
+        for at_ms in instants:
+            asked = Operation(call=ATTRIBUTION, begin=0, pool=pool, number=number, at_ms=at_ms)
+            await street.ask(service, asked)
+    street.browser.close()

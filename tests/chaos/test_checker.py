@@ -223,6 +223,15 @@ WRONG: dict[str, tuple[str, list[Line]]] = {
             who(10, 10.1, at_s=3, asked=True, visitor="bob", lease=2),
         ]),
     ),
+    "the past has the visitor before, at the begin of a lease": (
+        "attribution",
+        settled([
+            *events("ann", 1, 1, 5), *events("bob", 2, 6, 11),
+            assign("ann", 0.9, 1.1, 1), assign("bob", 5.9, 6.1, 2),
+            who(6.5, 6.501, at_s=6.5, visitor="bob", lease=2),
+            who(12, 12.1, at_s=6, asked=True, visitor="ann", lease=1, basis="ended"),
+        ]),
+    ),
     "live, after it had ended": (
         "attribution",
         settled([
@@ -334,8 +343,11 @@ RIGHT: dict[str, list[Line]] = {
     "the store was away": [called(ASSIGN, "ann", 0, 1, status=503), fault(0, 1)],
     "asked in the very millisecond of the next lease": settled([
         assign("ann", 0.9, 1.1, 1), assign("bob", 5.9, 6.1, 2), *events("ann", 1, 1, 5.99),
-        *events("bob", 2, 6, 11),
-        who(6, 6.1, at_s=6, asked=True, visitor="ann", lease=1, basis="ended"),
+        *events("bob", 2, 6, 11), who(6, 6.001, at_s=6, visitor="ann", lease=1, basis="ended"),
+    ]),
+    "asked in the very millisecond in which it ended": settled([
+        assign("ann", 0.9, 1.1, 1), *events("ann", 1, 1, 6),
+        who(6, 6.001, at_s=6, visitor="ann", lease=1),
     ]),
     "too many have had the number since": settled([
         *(assign("ann", 6 * at, 6 * at + 0.1, at) for at in range(1, 11)),

@@ -240,21 +240,29 @@ def attributed(history: History, _: Holds) -> Iterator[Violation]:
         group = by_number.get(each.number, [])
         if not all(tenure.end is not None for tenure in group):
             continue
-        asked_ms = inf if bounds is None else each.end * 1000 + bounds[1]
-        yield from _judge(each, group, starts.get(each.number, []), asked_ms=asked_ms)
+        earliest, latest = -inf, inf
+        if bounds is not None:
+            earliest, latest = each.begin * 1000 + bounds[0], each.end * 1000 + bounds[1]
+        within = earliest <= each.who.at_ms + 1
+        yield from _judge(each, group, starts.get(each.number, []), asked_ms=latest, within=within)
 
 
 def _judge(
-    asked: Operation, group: Sequence[Tenure], starts: Sequence[int], *, asked_ms: float
+    asked: Operation,
+    group: Sequence[Tenure],
+    starts: Sequence[int],
+    *,
+    asked_ms: float,
+    within: bool,
 ) -> Iterator[Violation]:
+    """`within`: perhaps it was asked in that very millisecond, before what else happened in it."""
     who = asked.who
     assert who is not None
     at = bisect_right(starts, who.at_ms)
     if bisect_right(starts, asked_ms) - at > KEPT:
         return
-    # A lease that began within that millisecond may have begun after it was asked.
     possible = [group[at - 1]] if at else []
-    if at and starts[at - 1] == who.at_ms:
+    if within and at and starts[at - 1] == who.at_ms:
         possible += [group[at - 2]] if at > 1 else []
         nobody = at == 1
     else:
@@ -263,6 +271,9 @@ def _judge(
         return
     for tenure in possible:
         basis = {"live", "closing"} if who.at_ms < tenure.until_ms else {"ended"}
+        if within and who.at_ms == tenure.until_ms:
+            # A beacon that leaves no delay ended it.
+            basis |= {"live", "closing"}
         told: Mapping[str, object] = {
             "visitor": who.visitor, "lease_id": who.lease_id, "route_to": who.route_to,
         }  # fmt: skip

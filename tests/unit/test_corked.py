@@ -10,7 +10,7 @@ from dni_allocator.cli.corked import _Corked
 
 
 def test_an_answer_to_a_client_that_was_cut_is_dropped() -> None:
-    """Writes on a closed transport are refused by uvloop: no error in the log for what clients do."""
+    """What clients do is no error of ours, though uvloop refuses to write on what is closed."""
     errors: list[dict[str, Any]] = []
 
     async def answer() -> None:
