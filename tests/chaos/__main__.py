@@ -10,13 +10,29 @@ import tempfile
 from pathlib import Path
 
 from tests.chaos.checker import violations
-from tests.chaos.faults import PROCESS_FAULTS, RECEIVER_FAULTS
+from tests.chaos.faults import (
+    CLOCK_FAULTS,
+    PROCESS_FAULTS,
+    RECEIVER_FAULTS,
+    STORE_CLOCK_FAULTS,
+    STORE_FAULTS,
+)
 from tests.chaos.history import History
 from tests.chaos.report import explained, report
 from tests.chaos.roads import NETWORK_FAULTS, to_proxy
 from tests.chaos.run import Plan, play
+from tests.support.faketime import ensure_faketime
 
-EVERY_FAULT = (*PROCESS_FAULTS, *RECEIVER_FAULTS, *NETWORK_FAULTS)
+FAMILIES = {
+    "processes": PROCESS_FAULTS,
+    "full": STORE_FAULTS,
+    "receiver": RECEIVER_FAULTS,
+    "clocks": CLOCK_FAULTS,
+    "network": NETWORK_FAULTS,
+    "store": (*STORE_FAULTS, *(each for each in PROCESS_FAULTS if each.victim == "store")),
+    "store-clock": STORE_CLOCK_FAULTS,
+}
+USUAL = "processes,full,receiver,clocks,network"
 
 
 def main() -> int:
@@ -27,6 +43,10 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=minutes)
     parser.add_argument("--seed", type=int, default=seed)
     parser.add_argument("--visitors", type=int, default=24)
+    parser.add_argument(
+        "--faults", default=USUAL, help=f"families of {', '.join(FAMILIES)}; default: %(default)s"
+    )
+    parser.add_argument("--fsync", choices=("always", "everysec"), default="always")
     parser.add_argument("--room", type=Path, help="where the record and the logs go")
     parser.add_argument(
         "--check", type=Path, metavar="FILE", help="judge this record, play nothing"
@@ -37,9 +57,12 @@ def main() -> int:
     room = options.room or Path(tempfile.mkdtemp(prefix="chaos-"))
     room.mkdir(parents=True, exist_ok=options.room is None)
     say(f"seed {options.seed}, {options.minutes} minutes; the record is {room}/history.jsonl")
+    faults = tuple(each for name in options.faults.split(",") for each in FAMILIES[name])
+    ensure_faketime()
     plan = Plan(
         seed=options.seed, seconds=options.minutes * 60, visitors=options.visitors,
-        faults=EVERY_FAULT, together=0.25, linking=to_proxy,
+        faults=faults, together=0.25, linking=to_proxy, clocks=True,
+        fsync=options.fsync,
     )  # fmt: skip
     return judge(asyncio.run(play(plan, room)))
 

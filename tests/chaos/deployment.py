@@ -19,6 +19,7 @@ import httpx
 from dni_allocator.store.connection import Connection
 from dni_allocator.store.keys import ShardKeys
 from tests.support.cluster import LOOPBACK, Node, free_ports
+from tests.support.faketime import JumpingClock
 from tests.support.program import answers
 from tests.support.receiver import Receiver, receiving
 from tests.support.service import ADMIN_KEY
@@ -118,6 +119,9 @@ class Deployment:
     forwarders: list[Program] = field(default_factory=list)
     store_links: list[Link] = field(default_factory=list)
     """Between services or forwarders and the store: that of `services[n]` is the n-th one."""
+    store_clock: JumpingClock | None = None
+    clocks: list[JumpingClock] = field(default_factory=list)
+    """Of services and forwarders, where they can be moved."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -173,15 +177,20 @@ async def deployed(
     forwarders: int = 2,
     linking: Linking | None = None,
     fsync: str = "always",
+    clocks: bool = False,
     standing: Standing | None = None,
 ) -> AsyncIterator[Deployment]:
     """Everything started and ready, and everything ended whatever happens.
 
-    `standing`: this store, in the place of one of its own; nothing can be put before it.
+    `clocks`: each process has one that can be moved (libfaketime). `standing`: this store, in the
+    place of one of its own; nothing can be put before it.
     """
     async with AsyncExitStack() as stack:
+        store_clock = JumpingClock(room / "clock") if clocks else None
         if standing is None:
             valkey = store(room / "valkey", fsync=fsync)
+            if store_clock is not None:
+                valkey.environment = store_clock.environment
             stack.callback(valkey.kill)
             await asyncio.to_thread(valkey.start)
             standing = Standing(f"redis://{LOOPBACK}:{valkey.port}", valkey)
@@ -192,6 +201,7 @@ async def deployed(
             valkey=valkey,
             store_url=standing.url,
             receiver=await stack.enter_async_context(receiving()),
+            store_clock=store_clock,
             http=await stack.enter_async_context(httpx.AsyncClient(limits=limits, timeout=4)),
         )
         ports = free_ports(services)
@@ -211,6 +221,10 @@ async def deployed(
                 environment["DNI_PORT"] = str(ports[at])
             else:
                 name, command = f"forwarder{at - services}", ["dni_allocator", "forward"]
+            if clocks:
+                clock = JumpingClock(room / f"{name}-clock")
+                deployment.clocks.append(clock)
+                environment |= clock.environment
             program = Program(name, command, environment, log=room / f"{name}.log")
             if at < services:
                 program.port = ports[at]

@@ -13,6 +13,7 @@ from http import HTTPStatus
 
 from tests.chaos.deployment import Deployment, Program
 from tests.support.cluster import Node
+from tests.support.faketime import JumpingClock
 
 Strike = Callable[[Deployment, random.Random], AbstractAsyncContextManager[None]]
 
@@ -113,3 +114,50 @@ PROCESS_FAULTS = (
 
 RECEIVER_FAULTS = (Fault("receiver refuses", refuse_events),)
 """What is delivered is held up: the run ends later by as long."""
+
+
+@asynccontextmanager
+async def fill_store(deployment: Deployment, _: random.Random) -> AsyncIterator[None]:
+    """Valkey has no memory left for anything new."""
+    ask = deployment.valkey.ask
+    await asyncio.to_thread(ask, "CONFIG", "SET", "maxmemory", 1)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(ask, "CONFIG", "SET", "maxmemory", 0)
+
+
+STORE_FAULTS = (Fault("store full", fill_store),)
+"""The store is there, and takes nothing."""
+
+
+@asynccontextmanager
+async def _jumped(clocks: list[JumpingClock], seconds: float) -> AsyncIterator[None]:
+    for clock in clocks:
+        clock.jump(seconds)
+    try:
+        yield
+    finally:
+        for clock in clocks:
+            clock.jump(-seconds)
+
+
+def jump_services(
+    deployment: Deployment, chance: random.Random
+) -> AbstractAsyncContextManager[None]:
+    """The clocks of some services and forwarders are wrong by up to a day."""
+    clocks = chance.sample(deployment.clocks, chance.randint(1, len(deployment.clocks)))
+    return _jumped(clocks, chance.choice((-1, 1)) * chance.choice((2, 60, 3_600, 86_400)))
+
+
+def jump_store(deployment: Deployment, chance: random.Random) -> AbstractAsyncContextManager[None]:
+    """The clock that decides jumps, and jumps back: leases are shorter, or longer."""
+    assert deployment.store_clock is not None, "the run needs clocks"
+    return _jumped([deployment.store_clock], chance.choice((-1, 1)) * chance.uniform(1, 15))
+
+
+CLOCK_FAULTS = (Fault("clocks of services jump", jump_services),)
+"""Nothing is excused: no process' own clock decides about a lease."""
+
+STORE_CLOCK_FAULTS = (Fault("store clock jumps", jump_store, moves_clock=True),)
+"""For a run of their own: where this clock jumps, the instants in events prove less."""

@@ -116,7 +116,8 @@ class Holds:
                 shut = min(shut, begin)
                 until = min(until, begin + rules.delay_s)
         for fault in self._faults:
-            if forgettable(fault, sign.begin, sign.end):
+            jumped = fault.moves_clock and sign.begin <= fault.end
+            if jumped or forgettable(fault, sign.begin, sign.end):
                 until, shut = min(until, fault.begin), min(shut, fault.begin)
         lease.locked = list(merged([*lease.locked, (sign.end, until)]))
         lease.open = list(merged([*lease.open, (sign.end, shut)]))

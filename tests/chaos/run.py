@@ -65,6 +65,8 @@ class Plan:
     linking: Linking | None = None
     """Stands before every port; network faults need it."""
     fsync: str = "always"
+    clocks: bool = False
+    """Processes have clocks that can be moved; clock faults need them."""
     standing: Standing | None = None
 
     def schedule(self) -> Iterator[Sequence[Fault]]:
@@ -87,8 +89,9 @@ async def play(plan: Plan, room: Path) -> History:
     recorder = Recorder(room / "history.jsonl")
     try:
         async with deployed(
-            room, linking=plan.linking, fsync=plan.fsync, standing=plan.standing
-        ) as deployment:
+            room, linking=plan.linking, fsync=plan.fsync, clocks=plan.clocks,
+            standing=plan.standing,
+        ) as deployment:  # fmt: skip
             street = Street(deployment, recorder, await _pools(deployment, recorder))
             deployment.receiver.answer = _noting(recorder)
             await deployment.administer(

@@ -106,6 +106,16 @@ def events(who: str, lease: int, begin_s: float, end_s: float, **more: object) -
     ]  # fmt: skip
 
 
+def fault(
+    begin: float, end: float, *, forgets_s: float = 0.0, moves_clock: bool = False
+) -> Struck:  # fmt: skip
+    """Something was broken, and well again at once."""
+    return Struck(
+        name="fault", begin=begin, end=end, served=end, forgets_s=forgets_s,
+        moves_clock=moves_clock,
+    )  # fmt: skip
+
+
 def settled(lines: list[Line], *, written: int | None = None) -> list[Line]:
     """The run is over; as many events were written as came, unless told otherwise."""
     count = len({each.id for each in lines if isinstance(each, Told)})
@@ -177,6 +187,25 @@ WRONG: dict[str, tuple[str, list[Line]]] = {
     ),
     "one id, attributed to somebody else": (
         "one meaning", [assign("ann", 0, 1, 1), who(9, 9.1, at_s=9, visitor="bob", lease=1)]
+    ),
+    "another visitor before the clock jumped": (
+        "exclusive",
+        [
+            assign("ann", 0, 0.1, 1), assign("bob", 1, 1.1, 2), fault(3, 4, moves_clock=True),
+        ],
+    ),
+    "another visitor after the clock was right again": (
+        "exclusive",
+        [
+            fault(0, 1, moves_clock=True), assign("ann", 1.1, 1.2, 1), assign("bob", 2, 2.1, 2),
+        ],
+    ),
+    "two events for one fact, though the clock jumped": (
+        "events",
+        [
+            assign("ann", 0, 1, 1), fault(2, 3, moves_clock=True),
+            *(replace(each, id=name) for each in events("ann", 1, 0.5, 5) for name in "ab"),
+        ],
     ),
     "a fence went back": ("fences", [assign("ann", 0, 1, 2), assign("bob", 20, 21, 1)]),
     "a fence stood still": ("fences", [assign("ann", 0, 1, 1), assign("ann", 20, 21, 1)]),
@@ -291,11 +320,6 @@ def test_what_certainly_went_wrong_is_found(name: str) -> None:
     assert rule in rules_broken(*lines)
 
 
-def fault(begin: float, end: float, *, forgets_s: float = 0.0) -> Struck:
-    """Something was broken, and well again at once."""
-    return Struck(name="fault", begin=begin, end=end, served=end, forgets_s=forgets_s)
-
-
 LEFT: list[Line] = [assign("ann", 0, 0.1, 1), close("ann", 1, 1.1)]
 RIGHT: dict[str, list[Line]] = {
     "the second answer came after the first promise": [
@@ -322,6 +346,10 @@ RIGHT: dict[str, list[Line]] = {
     ],
     "all may be forgotten": [
         assign("ann", 0, 0.1, 7), fault(3.5, 3.7, forgets_s=inf), assign("bob", 4, 4.1, 1),
+    ],
+    "the clock that decides jumped": [
+        assign("ann", 0, 0.1, 1), fault(3.5, 3.7, moves_clock=True), assign("bob", 4, 4.1, 2),
+        *events("ann", 1, 9, 5), *events("bob", 2, 4, 8),
     ],
     "one lease after the other, to the millisecond": [
         assign("ann", 0.9, 9, 1), assign("bob", 1, 9, 2), *events("ann", 1, 1, 5),

@@ -5,6 +5,7 @@ listens on a socket only. What `valkey-cli --cluster create` would do is done by
 """
 
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -43,6 +44,8 @@ class Node:
     room: Path
     options: dict[str, str]
     sentinel: bool = False
+    environment: dict[str, str] = field(default_factory=dict)
+    """More than ours."""
     process: "subprocess.Popen[bytes] | None" = None
 
     def start(self) -> None:
@@ -54,7 +57,9 @@ class Node:
             conf.write_text("".join(f"{name} {value}\n" for name, value in self.options.items()))
         command = [str(find_executable()), str(conf), *(["--sentinel"] if self.sentinel else [])]
         with (self.room / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, cwd=self.room, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                command, cwd=self.room, env=os.environ | self.environment, stdout=log, stderr=log
+            )
         wait_until(self.answers, what=f"the server in {self.room}")
 
     def answers(self) -> bool:
