@@ -17,11 +17,7 @@ import structlog
 
 from dni_allocator.domain.delivery import (
     Entry,
-    Heard,
-    LoggedAttempt,
-    Message,
     Settlement,
-    Unsendable,
 )
 from dni_allocator.domain.errors import StoreUnavailable
 from dni_allocator.domain.webhook import (
@@ -29,19 +25,17 @@ from dni_allocator.domain.webhook import (
     Endpoint,
     Verdict,
     hold_s,
-    retry_after_s,
     retry_delay_s,
 )
 from dni_allocator.rounds import pause
 from dni_allocator.webhooks.gate import Gate
-from dni_allocator.webhooks.ports import Attempt, Dialects, Observe, OutboxPort, Pace
-from dni_allocator.webhooks.records import noted
-from dni_allocator.webhooks.transport import Answer, Transport
+from dni_allocator.webhooks.ports import Dialects, Observe, OutboxPort, Pace
+from dni_allocator.webhooks.sending import Sender
+from dni_allocator.webhooks.transport import Transport
 from dni_allocator.webhooks.window import Window
 
 _LOG: Final = structlog.get_logger(__name__)
 _MOST_DUE: Final = 64
-_MOST_NOTED: Final = 10
 _STORE_PAUSE_S: Final = 0.2
 
 
@@ -75,18 +69,23 @@ class Lane:
         self.held = False
         self._outbox = outbox
         self._gate = gate
-        self._transport = transport
-        self._dialects = dialects
         self._token = token
         self._pace = pace
         self._clock = clock
-        self._wall = wall
         self._random = random
         self._may_take = may_take
         self._on_gone = on_gone
         self._on_missing = on_missing
         self._on_store = on_store
-        self._observe = observe
+        self._sender = Sender(
+            gate=gate,
+            transport=transport,
+            dialects=dialects,
+            pace=pace,
+            clock=clock,
+            wall=wall,
+            observe=observe,
+        )
         self._log = _LOG.bind(endpoint=endpoint.id, shard=outbox.shard)
         self._wake = asyncio.Event()
         self._news = True
@@ -99,8 +98,7 @@ class Lane:
         self._read_to = ""
         self._window = Window()
         self._done: list[Settlement] = []
-        self._noted: list[LoggedAttempt] = []
-        self._heard: Heard = ""
+        self._sender.forget()
         self._position = ""
         self._in_flight: set[asyncio.Task[None]] = set()
         self._broken: BaseException | None = None
@@ -112,7 +110,6 @@ class Lane:
         self._hold_until = 0.0
         self._failing_since: float | None = None
         self._renewed = self._committed = self._clock()
-        self._logged = 0.0
 
     # --- for the forwarder ---------------------------------------------------------------------
 
@@ -170,7 +167,7 @@ class Lane:
                 if not await self._keep_lock() or not await self._commit(at_once=leaving):
                     self._log.warning("lane lost to another forwarder")
                     return
-                await self._write_log(at_once=leaving)
+                await self._sender.write_log(self._outbox, self.endpoint.id, at_once=leaving)
                 if leaving and not self._in_flight and not self._done:
                     return
                 if not leaving and not await self._refill():
@@ -203,9 +200,9 @@ class Lane:
             return True
         position = self._window.advance() or self._position
         self._position = position
-        if not self._done and not position and not self._heard:
+        if not self._done and not position and not self._sender.heard:
             return True
-        written, heard = list(self._done), self._heard
+        written, heard = list(self._done), self._sender.heard
         retrying = self._window.retrying
         kept = await self._outbox.settle(
             self.endpoint.id,
@@ -224,22 +221,9 @@ class Lane:
             del self._done[: len(written)]
             retrying.difference_update(one.entry.id for one in written)
             self._position = ""
-            if self._heard == heard:
-                self._heard = ""
+            if self._sender.heard == heard:
+                self._sender.heard = ""
         return kept
-
-    async def _write_log(self, *, at_once: bool) -> None:
-        now = self._clock()
-        if not self._noted or (now - self._logged < self._pace.log_s and not at_once):
-            return
-        self._logged = now
-        attempts, self._noted = self._noted, []
-        await self._outbox.log(
-            self.endpoint.id,
-            attempts,
-            keep=self._pace.log_keep,
-            keep_for_ms=self._pace.log_keep_for_ms,
-        )
 
     @property
     def _read_ahead(self) -> int:
@@ -345,7 +329,7 @@ class Lane:
     # --- one delivery --------------------------------------------------------------------------
 
     async def _deliver_alone(self, entry: Entry) -> None:
-        judged, note, asked_s = await self._send([entry])
+        judged, note, asked_s = await self._sender.send(self.endpoint, [entry])
         self._window.landed(entry)
         if judged is Verdict.GONE:
             self._on_gone(self.endpoint)
@@ -363,7 +347,7 @@ class Lane:
         self._tell_failure(judged, [sent], note=note, retry_in_s=delay_s)
 
     async def _deliver_batch(self, entries: Sequence[Entry]) -> None:
-        judged, note, asked_s = await self._send(entries)
+        judged, note, asked_s = await self._sender.send(self.endpoint, entries)
         sent = [replace(entry, attempts=entry.attempts + 1) for entry in entries]
         if judged is Verdict.TAKEN:
             for entry in sent:
@@ -390,74 +374,6 @@ class Lane:
         self._hold_until = now + max(hold, asked_s or 0.0)
         self._window.put_back(sent)
         self._tell_failure(judged, sent, note=note, retry_in_s=self._hold_until - now)
-
-    async def _send(self, entries: Sequence[Entry]) -> tuple[Verdict, str, float | None]:
-        """One request: what its answer means, why it failed, how long the receiver asks to wait."""
-        endpoint = self.endpoint
-        dialect = self._dialects[endpoint.kind]
-        wall_s, started = self._wall(), self._clock()
-        try:
-            packed = dialect.message(endpoint, [entry.event for entry in entries], now_s=wall_s)
-            if isinstance(packed, Unsendable):
-                self._gate.abandon()
-                return Verdict.REFUSED, packed.reason, None
-            answer = await self._transport.send(
-                packed.url, headers=packed.headers, body=packed.body, method=packed.method
-            )
-        except BaseException:
-            self._gate.abandon()
-            raise
-        judged = dialect.verdict(answer.status, answer.body)
-        is_taken = judged is Verdict.TAKEN
-        asked_s = None if is_taken else retry_after_s(answer.headers, now_s=self._wall())
-        self._gate.leave(
-            taken=is_taken, retry_after_s=asked_s if judged is Verdict.OVERLOADED else None
-        )
-        # One success since the last commit is enough to be well.
-        self._heard = "taken" if is_taken or self._heard == "taken" else "failed"
-        self._note(packed, entries, answer, judged, at_s=wall_s, took_s=self._clock() - started)
-        return judged, "" if is_taken else answer.failure or str(answer.status), asked_s
-
-    def _note(
-        self,
-        packed: Message,
-        entries: Sequence[Entry],
-        answer: Answer,
-        judged: Verdict,
-        *,
-        at_s: float,
-        took_s: float,
-    ) -> None:
-        attempt = entries[0].attempts + 1
-        # Of a burst of successes a few are enough, the log keeps no more anyway.
-        if judged is not Verdict.TAKEN or len(self._noted) < _MOST_NOTED:
-            self._noted.append(
-                noted(
-                    packed,
-                    answer,
-                    judged,
-                    endpoint=self.endpoint,
-                    event_id=entries[0].event_id,
-                    events=len(entries),
-                    attempt=attempt,
-                    at_s=at_s,
-                    took_s=took_s,
-                )
-            )
-        if len(self._noted) > 2 * self._pace.log_keep:
-            del self._noted[: self._pace.log_keep]
-        self._observe(
-            Attempt(
-                endpoint_id=self.endpoint.id,
-                event_id=entries[0].event_id,
-                events=len(entries),
-                number_of_attempt=attempt,
-                verdict=judged,
-                status=answer.status,
-                failure=answer.failure,
-                seconds=took_s,
-            )
-        )
 
     def _tell_failure(
         self, judged: Verdict, sent: Sequence[Entry], *, note: str, retry_in_s: float | None
