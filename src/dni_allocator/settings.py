@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -24,7 +24,7 @@ from dni_allocator.domain.errors import ConfigurationError
 
 PREFIX = "DNI_"
 
-SHORTEST_ADMIN_KEY = 16
+SHORTEST_KEY = 16
 """Stored as a plain hash, so it must be too long to guess; 32 random characters are better."""
 
 
@@ -170,19 +170,12 @@ class Settings(BaseSettings):
         description="send a span of each request by OTLP (extra `otel`); `OTEL_…` says where to",
     )
 
-    @field_validator("caller_key")
+    @field_validator("admin_key", "caller_key")
     @classmethod
-    def _hard_to_guess(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value()) < SHORTEST_ADMIN_KEY:
-            message = f"DNI_CALLER_KEY must have at least {SHORTEST_ADMIN_KEY} characters."
-            raise ValueError(message)
-        return value
-
-    @field_validator("admin_key")
-    @classmethod
-    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value()) < SHORTEST_ADMIN_KEY:
-            message = f"DNI_ADMIN_KEY must have at least {SHORTEST_ADMIN_KEY} characters."
+    def _hard_to_guess(cls, value: SecretStr | None, told: ValidationInfo) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < SHORTEST_KEY:
+            name = f"DNI_{str(told.field_name).upper()}"
+            message = f"{name} must have at least {SHORTEST_KEY} characters."
             raise ValueError(message)
         return value
 
