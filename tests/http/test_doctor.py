@@ -6,7 +6,7 @@ import subprocess
 import redis
 
 from dni_allocator.store.connection import Connection
-from dni_allocator.store.keys import FORWARDERS
+from dni_allocator.store.keys import FORWARDERS, ShardKeys
 from dni_allocator.store.outbox import Presence
 from tests.http.test_backup import run
 from tests.support.rig import fictional
@@ -92,3 +92,19 @@ def test_a_store_that_is_away_is_said_so() -> None:
     assert told.returncode == 2
     assert "dni-allocator: The store" in told.stderr
     assert "Traceback" not in told.stderr
+
+
+def test_an_erasure_that_does_not_end_is_told(redis_url: str) -> None:
+    """One that has just begun is none: its process is at it."""
+    with redis.Redis.from_url(redis_url) as client:
+        seconds, _ = client.time()
+        erasing = ShardKeys(0).erasing
+        client.hset(erasing, "ann", (seconds - 60) * 1000)
+        client.expire(erasing, 3600)
+        young = findings(run(redis_url, "doctor", "--json"))
+        client.hset(erasing, "bob", (seconds - 900) * 1000)
+
+        old = findings(run(redis_url, "doctor", "--json"))
+
+    assert young["erasures"] == ("ok", "None is left unfinished.")
+    assert old["erasures"] == ("warn", "1 began and do not end: see the log.")

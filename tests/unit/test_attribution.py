@@ -2,7 +2,7 @@
 
 import pytest
 
-from dni_allocator.domain.attribution import Basis, Holder, rank, rank_shared
+from dni_allocator.domain.attribution import Basis, Holder, Memory, rank, rank_shared, recall
 
 WINDOW = 1000
 
@@ -107,3 +107,21 @@ def test_leases_and_shows_are_not_mixed() -> None:
     holders = [_holder("shown", 0, None, fence="0"), _holder("ann", 100, None)]
 
     assert _ranked(*holders, at_ms=150) == [("ann", Basis.LIVE, 1.0)]
+
+
+def _memory(visitor: str, number: str, at_ms: int) -> Memory:
+    return Memory(number=number, at_ms=at_ms, confidence=1.0, holder=_holder(visitor, 0, 1))
+
+
+def test_of_several_earlier_calls_the_latest_counts() -> None:
+    """To other numbers of the pool: whom the caller meant last is likelier than whom they meant."""
+    memories = [_memory("ann", "+1", 100), _memory("cyd", "+2", 300), _memory("bob", "+3", 200)]
+
+    (found,) = recall((), memories, number="+9", at_ms=400)
+
+    assert (found.holder.visitor_id, found.confidence) == ("cyd", 0.5)
+
+
+def test_a_call_is_not_an_earlier_call_of_itself() -> None:
+    """What is asked about the instant of a recorded call does not rest on that call."""
+    assert recall((), [_memory("ann", "+1", 400)], number="+1", at_ms=400) == ()

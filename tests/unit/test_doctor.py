@@ -16,6 +16,7 @@ GB = str(2**30)
         (doctor.clock(200), Level.OK, "0.2 s ahead"),
         (doctor.clock(-1500), Level.WARN, "1.5 s behind"),
         (doctor.clock(31_000), Level.BAD, "Signatures fail"),
+        (doctor.clock(-31_000), Level.BAD, "Signatures fail"),
         (doctor.layout({}, shards=8), Level.OK, "No data"),
         (doctor.layout({"schema": "1", "shards": "8"}, shards=8), Level.OK, "8 shards"),
         (doctor.layout({"schema": "1", "shards": "4"}, shards=8), Level.BAD, "DNI_SHARDS says 8"),

@@ -107,3 +107,15 @@ def test_a_delivery_that_was_broken_off_says_nothing() -> None:
 
     assert not made.paused
     assert admitted(made) == 1
+
+
+def test_what_was_not_sent_for_long_is_not_sent_all_at_once() -> None:
+    """A limit is one of each second: an hour of silence earns one second's worth, no more."""
+    clock = Clock()
+    made = gate(clock, concurrency=100)
+    made.limit(5)
+    assert admitted(made) == 1
+
+    clock.s += 3600
+
+    assert admitted(made) == 6

@@ -315,3 +315,15 @@ def test_a_pool_that_lost_its_traffic_lets_its_numbers_go_and_keeps_what_it_need
     apart = [after - before for (before, _), (after, _) in zip(town.steps, town.steps[1:])]  # noqa: B905 -- one shorter on purpose
     assert min(apart) >= 24 * HOUR_MS
     assert numbers_for(7.5, 0.01) <= town.numbers < 25
+
+
+def test_numbers_on_order_count_against_the_most_a_pool_may_have() -> None:
+    """They are paid for as soon as they come, though nobody can be given one yet."""
+    bounds = {"most": 12, "recent": busy(10.0), "leased": 10}
+    rules = replace(RULES, grow_share=1.0, step_cap=100)
+
+    assert decide(picture(**bounds), rules).buy == 2
+    assert decide(picture(**bounds, on_order=1), rules).buy == 1
+    blocked = decide(picture(**bounds, on_order=2), rules)
+    assert (blocked.buy, blocked.blocked) == (0, True)
+    assert "max_size" in codes(blocked)

@@ -183,3 +183,8 @@ def test_a_curve_has_few_points_however_long_it_is() -> None:
     assert [numbers for numbers, _ in short] == list(range(1, 26))
     assert 150 < len(long) <= 200
     assert [share for _, share in short] == sorted((s for _, s in short), reverse=True)
+
+
+def test_a_closed_browser_never_locks_longer_than_silence_does() -> None:
+    """A delay above the idle limit ends with it: the page is silent, whatever the beacon said."""
+    assert mean_hold_s(on_site_s=300, delay_s=600, idle_s=120) == 420
