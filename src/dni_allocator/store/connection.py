@@ -21,6 +21,7 @@ from redis.exceptions import (
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
+    RedisClusterException,
     ResponseError,
     TryAgainError,
 )
@@ -69,7 +70,15 @@ class Connection:
         admit: Callable[[], None] | None = None,
     ) -> None:
         self.url = url
-        self._client = _client(url, timeout_s=timeout_s, most_connections=most_connections)
+        try:
+            self._client = _client(url, timeout_s=timeout_s, most_connections=most_connections)
+        except (ValueError, RedisClusterException) as error:
+            # Without its words: they repeat what may be a part of the password.
+            message = (
+                "DNI_REDIS_URL cannot be read. Characters of a password that mean something in an "
+                "address (@ : / ? # [ ] %) are written as %40 and so on."
+            )
+            raise ConfigurationError(message) from error
         self.failures: Counter[tuple[str]] = Counter()
         """How often the server failed us, by kind; for the metrics."""
         self.failovers: Counter[tuple[()]] = Counter({(): 0})
