@@ -83,6 +83,10 @@ class Settings(BaseSettings):
         description="how long a client may take to send a request's head, and then its body, and "
         "to read each 16 KB of an answer, seconds; then it is cut",
     )
+    docs: bool = Field(
+        default=True,
+        description="serve `/docs` and `/openapi.json`, which tell what the repository tells",
+    )
     webhook_allow: str = Field(
         default="",
         description="subnets webhooks may reach though they are not public, comma separated",

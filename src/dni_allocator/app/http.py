@@ -41,7 +41,7 @@ from dni_allocator.api.routes import (
     webhooks,
 )
 from dni_allocator.api.vendor_requests import VendorKeys
-from dni_allocator.dashboard.routes import PAGES
+from dni_allocator.dashboard.routes import PAGES, reference
 from dni_allocator.domain.errors import BodyTooLarge
 from dni_allocator.metrics import Metrics
 from dni_allocator.services.measuring import Measuring
@@ -112,9 +112,11 @@ def build_api(
     api.state.measuring = measuring
     api.state.scrapers = {}
     api.state.vendor_keys = vendor_keys
+    api.state.description = None
     errors.install(api)
     for room in (*ROUTES, *PAGES):
-        api.include_router(room.router)
+        if settings.docs or room is not reference:
+            api.include_router(room.router)
     describe(api)
     return api
 

@@ -1,9 +1,13 @@
-"""The API for people to read: `/docs`, drawn from the description, without a key."""
+"""The API for people to read: `/docs`, drawn from the description, without a key.
+
+Open unless `DNI_DOCS` closes it: it tells what the repository tells (ADR 40).
+"""
 
 from typing import cast
 
+import orjson
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse
 
 from dni_allocator.dashboard.access import PageRoute
 from dni_allocator.dashboard.page import text_of
@@ -28,6 +32,8 @@ def reference(request: Request) -> Response:
 
 @router.get("/openapi.json")
 def description(request: Request) -> Response:
-    """The description itself."""
+    """The description itself, written once: for anybody who asks it would be a lot to write."""
     app = cast("FastAPI", request.app)
-    return JSONResponse(app.openapi())
+    if app.state.description is None:
+        app.state.description = orjson.dumps(app.openapi())
+    return Response(app.state.description, media_type="application/json")
