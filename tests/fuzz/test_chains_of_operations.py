@@ -12,14 +12,12 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from schemathesis.core.transport import Response
 
-from tests.fuzz.test_every_operation import CHECKS, ENDLESS, SCHEMA, SPEC, request_of
-from tests.support.fuzzing import EXAMPLES, Bench, Count, fuzz
+from tests.fuzz.test_every_operation import CHECKS, SCHEMA, SPEC, request_of
+from tests.support.fuzzing import AT_LENGTH, EXAMPLES, Bench, Count, fuzz
 from tests.support.rig import fictional
 from tests.support.service import ORIGIN, SHOP, Site
 
 STEPS: Final = 12
-
-LINKED: Final = SCHEMA.exclude(path=[label.partition(" ")[2] for label in ENDLESS])
 
 
 def _more_often_right(case: schemathesis.Case[Any], site: Site) -> None:
@@ -65,7 +63,7 @@ def test_no_chain_of_operations_breaks(bench: Bench, count: Count) -> None:
     site = bench.run(bench.service.pool(*fictional(3)))
     answered: set[str] = set()
 
-    class Chain(LINKED.as_state_machine()):  # type: ignore[misc]  # schemathesis makes the class
+    class Chain(SCHEMA.as_state_machine()):  # type: ignore[misc]  # schemathesis makes the class
         """Whatever schemathesis would do, sent to the bench."""
 
         def before_call(self, case: schemathesis.Case[Any]) -> None:
@@ -94,5 +92,6 @@ def test_no_chain_of_operations_breaks(bench: Bench, count: Count) -> None:
         ),
     )  # fmt: skip
 
-    assert "POST /pools" in answered
-    assert any("{" in label for label in answered)
+    assert answered
+    if AT_LENGTH:  # a few chains may all go elsewhere
+        assert {"POST /pools", "GET /pools/{pool_id}", "DELETE /pools/{pool_id}"} <= answered

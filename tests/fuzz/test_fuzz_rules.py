@@ -1,7 +1,8 @@
-"""Pure rules with whatever may be told: places, shelves, sources of visits, conditions, settings."""
+"""Pure rules, told whatever: places, shelves, sources of visits, conditions, settings."""
 
 import math
 import os
+from contextlib import suppress
 from itertools import pairwise
 from typing import Final
 from unittest import mock
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 
 from dni_allocator.api.caller import TrustedProxies, address_of, caller_of, declared_length
 from dni_allocator.domain.conditions import Condition, Operator, Visit, all_hold, problem_of
-from dni_allocator.domain.errors import ConfigurationError, DniError, InvalidNumber
+from dni_allocator.domain.errors import ConfigurationError, InvalidNumber
 from dni_allocator.domain.matching import Match, MatchFallback, Tier, as_text, shelf_order
 from dni_allocator.domain.number import parse_number
 from dni_allocator.domain.place import Place, place_of, shelf_name
@@ -125,7 +126,7 @@ def test_every_visit_has_a_source(
     url=st.none() | LINK,
     told=TEXT,
 )
-def test_no_condition_breaks_on_a_visit(
+def test_no_condition_breaks_on_a_visit(  # noqa: PLR0917 -- Hypothesis passes by name
     count: Count, field: str, operator: Operator, values: list[str], url: str | None, told: str
 ) -> None:
     """Conditions that are taken hold or do not hold for any visit."""
@@ -179,12 +180,14 @@ SCHEME: Final = st.sampled_from(
 @example(address="redis://u:geheim@h:x/y")
 def test_an_address_of_redis_is_taken_or_refused(count: Count, address: str) -> None:
     """Nothing else than our own error, which does not repeat a password."""
-    count("addresses of Redis")
+    said = ""
     try:
         Connection(address)
-    except DniError as refused:
-        assert isinstance(refused, ConfigurationError)
-        assert "geheim" not in str(refused)
+    except ConfigurationError as refused:
+        said = str(refused)
+
+    count("addresses of Redis")
+    assert "geheim" not in said
 
 
 NAMES: Final = st.sampled_from(sorted(Settings.model_fields.keys() - {"secrets_dir"}))
@@ -193,24 +196,23 @@ NAMES: Final = st.sampled_from(sorted(Settings.model_fields.keys() - {"secrets_d
 @FUZZ
 @given(name=NAMES, value=TEXT.filter(lambda text: "\x00" not in text) | st.integers().map(str))
 def test_a_setting_is_taken_or_refused(count: Count, name: str, value: str) -> None:
-    """pydantic's error, which the commands tell by the name of the variable."""
-    count("settings")
+    """Pydantic's error, which the commands tell by the name of the variable."""
+    found: set[int | str] = set()
     with mock.patch.dict(os.environ, {variable_of(name): value}):
         try:
-            taken = Settings()
+            Settings()
         except ValidationError as refused:
-            assert {each["loc"][0] for each in refused.errors()} <= {name, variable_of(name)}
-        else:
-            assert taken
+            found = {each["loc"][0] for each in refused.errors()}
+
+    count("settings")
+    assert found <= {name, variable_of(name)}
 
 
 @FUZZ
 @given(text=TEXT | st.lists(st.ip_addresses().map(str), max_size=4).map(",".join))
 def test_an_allow_list_is_taken_or_refused(count: Count, text: str) -> None:
     """A typing mistake in a list of subnets stops the start, whatever it is."""
-    count("lists of subnets")
     for read in (parse_networks, TrustedProxies.parse):
-        try:
-            read(text)
-        except ConfigurationError as refused:
-            assert str(refused)
+        with suppress(ConfigurationError):
+            assert read(text) is not None
+    count("lists of subnets")
