@@ -194,3 +194,24 @@ async def test_the_description_is_open_unless_it_is_closed(redis_url: str) -> No
     assert opened == [200, 200, 404]
     assert shut == [404, 404, 404]
     assert told["info"]["title"] == "dni-allocator"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [b"[", b"[::1", b"a:99999999", b"", b"\xff\xfe", b"a b", b"a/b?c#d", b"user@host", b"a:-1"],
+)
+async def test_no_name_of_a_host_breaks_an_answer(service: Service, host: bytes) -> None:
+    """Addresses are made of it where DNI_PUBLIC_URL is not set; anybody may send any."""
+    site = await service.pool(NUMBERS[0])
+    told = [(b"Host", host), (b"Authorization", f"Bearer {ADMIN_KEY}".encode())]
+    paths = [
+        f"/tag.js?key={site.key}", f"/tag/amp.json?key={site.key}", "/docs", "/dashboard",
+        f"/pools/{site.pool_id}/integration-code", "/nowhere", "/readyz",
+    ]  # fmt: skip
+
+    for path in paths:
+        answer = await service.http.send(
+            httpx.Request("GET", f"http://dni.example{path}", headers=told)
+        )
+
+        assert answer.status_code < 500, path
