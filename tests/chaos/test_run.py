@@ -12,12 +12,12 @@ from tests.chaos.holds import Holds
 from tests.chaos.report import explained, report
 from tests.chaos.run import Plan, play
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 
 async def test_every_process_is_killed_and_frozen(tmp_path: Path) -> None:
     """Whatever happened to processes: nobody shared a number, and no event was lost."""
-    plan = Plan(seed=4, visitors=16, pace=0.7, longest_s=1.0)
+    plan = Plan(seed=4, visitors=12, longest_s=0.8)
 
     history = await play(plan, tmp_path)
 
