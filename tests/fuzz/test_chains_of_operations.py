@@ -7,6 +7,7 @@ kept afterwards is whole (the bench looks).
 
 from typing import Any, Final
 
+import redis
 import schemathesis
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -58,13 +59,41 @@ def test_the_links_lead_somewhere() -> None:
     assert linked >= made | {"POST /assign", "GET /pools/{pool_id}/numbers", "GET /calls"}
 
 
-def test_no_chain_of_operations_breaks(bench: Bench, count: Count) -> None:
-    """Each chain begins where the last one ended: with what it left behind."""
+class Beginning:
+    """The store as it is now, to go back to: what a chain draws depends on what it is answered."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._client = redis.Redis.from_url(redis_url)
+        self._kept = {
+            name: (value, max(0, self._client.pttl(name)))
+            for name in self._client.scan_iter("*")
+            if (value := self._client.dump(name)) is not None
+        }
+
+    def restore(self) -> None:
+        """Forget everything since."""
+        self._client.flushall()
+        for name, (value, ttl_ms) in self._kept.items():
+            self._client.restore(name, ttl_ms, value)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._client.close()
+
+
+def test_no_chain_of_operations_breaks(bench: Bench, redis_url: str, count: Count) -> None:
+    """Each chain begins with one pool and its numbers."""
     site = bench.run(bench.service.pool(*fictional(3)))
+    beginning = Beginning(redis_url)
     answered: set[str] = set()
 
     class Chain(SCHEMA.as_state_machine()):  # type: ignore[misc]  # schemathesis makes the class
         """Whatever schemathesis would do, sent to the bench."""
+
+        def setup(self) -> None:
+            """As if nobody had been here before."""
+            beginning.restore()
+            super().setup()
 
         def before_call(self, case: schemathesis.Case[Any]) -> None:
             """Help it past what a schema cannot say, most of the time."""
@@ -91,6 +120,7 @@ def test_no_chain_of_operations_breaks(bench: Bench, count: Count) -> None:
             phases=[Phase.explicit, Phase.generate],
         ),
     )  # fmt: skip
+    beginning.close()
 
     assert answered
     if AT_LENGTH:  # a few chains may all go elsewhere
