@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dni_allocator.domain.conditions import Condition, Operator
+from dni_allocator.domain.marketing import search_of
 from dni_allocator.domain.recognition import CLICK_ID_PARAMETERS, DIRECT, recognise
 from dni_allocator.domain.traffic_source import Kind, Medium, TrafficSource
 
@@ -305,3 +306,24 @@ def test_every_rule_is_documented() -> None:
     assert missing == []
     assert len(hosts) == len(set(hosts))
     assert len(written) == len(set(written))
+
+
+@pytest.mark.parametrize(
+    ("referrer", "told"),
+    [
+        ("https://www.google.co.uk/", {"search_engine": "google"}),
+        (
+            "https://search.naver.com/s?query=a+b",
+            {"search_engine": "naver", "search_keyword": "a b"},
+        ),
+        ("https://www.baidu.com/s?wd=x", {"search_engine": "baidu", "search_keyword": "x"}),
+        ("https://mail.google.com/mail", {}),
+        ("https://docs.google.com/document", {}),
+        ("https://google.shop.example/", {}),
+        ("https://[::1", {}),
+        ("", {}),
+    ],
+)
+def test_a_search_is_known_by_the_rules_of_sources(referrer: str, told: dict[str, str]) -> None:
+    """What is an engine there is one here; a letter or a document in its house is none."""
+    assert search_of(referrer) == told

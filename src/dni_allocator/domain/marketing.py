@@ -1,10 +1,11 @@
 """Marketing data: the dictionary of a pool, and what a referrer tells of a search."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
+
+from dni_allocator.domain.recognition import engine_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +45,6 @@ def names_of(entries: Iterable[Entry]) -> frozenset[str]:
     return frozenset(each if isinstance(each, str) else each.name for each in entries)
 
 
-_ENGINE: Final = re.compile(
-    r"(?:^|\.)(google|bing|yahoo|duckduckgo|ecosia|baidu|yandex|brave|qwant|startpage)\.[a-z.]+$"
-)
 _KEYWORD_PARAMETERS: Final = ("q", "p", "query", "text", "wd")
 """Where engines that still tell put what was searched for."""
 
@@ -55,12 +53,12 @@ def search_of(referrer: str) -> dict[str, str]:
     """`search_engine`, and `search_keyword` where given; empty for any other referrer."""
     try:
         parts = urlsplit(referrer)
-        found = _ENGINE.search(parts.hostname or "")
+        engine = engine_of((parts.hostname or "").rstrip("."))
     except ValueError:
         return {}
-    if found is None:
+    if engine is None:
         return {}
-    fields = {"search_engine": found[1]}
+    fields = {"search_engine": engine}
     asked = parse_qs(parts.query, max_num_fields=None)
     for name in _KEYWORD_PARAMETERS:
         if name in asked:

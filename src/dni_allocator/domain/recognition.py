@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import translate
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
@@ -145,6 +146,16 @@ def _rule_of_host(host: str) -> "_Rule | None":
         names |= {f"{name}.*" for name in _and_above(bare)}
     found = [_RULES.hosts[name] for name in names if name in _RULES.hosts]
     return min(found, key=lambda rule: rule.place, default=None)
+
+
+@lru_cache(maxsize=1024)
+def engine_of(host: str) -> str | None:
+    """The search engine whose pages a host serves, by name; None: it is none.
+
+    Remembered, since it is asked on the way of a page view.
+    """
+    rule = _rule_of_host(host)
+    return rule.name if rule is not None and rule.kind is Kind.ORGANIC else None
 
 
 def _and_above(host: str) -> Iterable[str]:
