@@ -6,7 +6,6 @@ order that is placed twice for one decision is one order. So it can be taken up 
 
 from collections.abc import Mapping
 from dataclasses import replace
-from decimal import Decimal
 
 import orjson
 import structlog
@@ -21,22 +20,19 @@ from dni_allocator.domain.errors import (
     PurchaseUnknown,
     StoreUnavailable,
 )
-from dni_allocator.domain.history import HOUR_MS, MINUTE_MS, Resolution, joined
-from dni_allocator.domain.pool import Pool
+from dni_allocator.domain.history import HOUR_MS
 from dni_allocator.domain.purchase import PurchaseState
 from dni_allocator.domain.release import ReleaseState
 from dni_allocator.domain.scaling import (
-    WEEK_MS,
     Action,
     Decision,
     DecisionState,
     Mode,
-    Picture,
     ScalingRules,
     Verdict,
-    decide,
 )
 from dni_allocator.services.ids import new_record_token
+from dni_allocator.services.judging import Judge
 from dni_allocator.services.ledger_pages import page_of
 from dni_allocator.services.paging import Page
 from dni_allocator.services.purchases import PurchaseRequest, Purchases, checked
@@ -51,16 +47,11 @@ from dni_allocator.store.upkeep import Upkeep, UpkeepStore
 log = structlog.get_logger(__name__)
 
 EVERY_MS = 60_000
-RECENT_MS = 60 * MINUTE_MS
-"""How far back the present load is taken from: less, and chance would be taken for a trend."""
-
 PROPOSED_FOR_MS = 24 * HOUR_MS
 IN_VAIN_MS = HOUR_MS
 """After an order that brought nothing (no stock, too dear) the next one waits so long."""
 BLOCKED_AGAIN_MS = HOUR_MS
 """A decision that may not be carried out is put on record again only after so long."""
-
-_SCAN = 1_000
 
 
 class Scaling:
@@ -81,12 +72,19 @@ class Scaling:
         self._ledger = ledger
         self._upkeep = upkeep
         self._pools = pools
-        self._history = history
         self._purchases = purchases
         self._releasing = releasing
-        self._shops = shops
         self._now = now
         self._looked_ms = 0
+        self._judge = Judge(
+            ledger=ledger,
+            pools=pools,
+            history=history,
+            purchases=purchases,
+            releasing=releasing,
+            shops=shops,
+            now=now,
+        )
 
     async def rules(self, pool_id: str) -> Upkeep:
         """Rules and spending of a pool. Raises `PoolUnknown`."""
@@ -112,7 +110,9 @@ class Scaling:
         """What would be decided this moment; None without rules. Changes nothing."""
         pool = await self._pools.read(pool_id)
         upkeep = await self._upkeep.read(pool_id, month=month_of(self._now()))
-        return None if upkeep.rules is None else await self._judge(pool, upkeep, upkeep.rules)
+        return (
+            None if upkeep.rules is None else await self._judge.verdict(pool, upkeep, upkeep.rules)
+        )
 
     async def read(self, decision_id: str) -> Decision:
         """One decision. Raises `DecisionUnknown`."""
@@ -157,16 +157,16 @@ class Scaling:
         upkeep = await self._upkeep.read(pool_id, month=month_of(now_ms))
         if upkeep.rules is None or pool.settings.paused or await self._ledger.open(pool_id):
             return None
-        verdict = await self._judge(pool, upkeep, upkeep.rules)
+        verdict = await self._judge.verdict(pool, upkeep, upkeep.rules)
         if verdict.action is Action.STAY and not verdict.blocked:
             return None
-        before = await self._last(upkeep, verdict.action.value)
+        before = await self._judge.last(upkeep, verdict.action.value)
         if before is not None and (
             _refused_lately(before, verdict, now_ms) or await self._in_vain(before, now_ms)
         ):
             return None
         decision = _decision(pool_id, verdict, upkeep.rules, now_ms)
-        last = await self._last(upkeep, "blocked")
+        last = await self._judge.last(upkeep, "blocked")
         if _says_the_same(decision, last) and now_ms - (last or decision).created_ms < (
             BLOCKED_AGAIN_MS
         ):
@@ -179,68 +179,6 @@ class Scaling:
         if decision.state is DecisionState.APPROVED:
             await self._go_on(decision.id)
         return kept.record
-
-    async def _judge(self, pool: Pool, upkeep: Upkeep, rules: ScalingRules) -> Verdict:
-        picture = await self._picture(pool, upkeep)
-        verdict = decide(picture, rules)
-        if verdict.action is Action.SHRINK:
-            # Only now: which numbers may go takes a look at all of them.
-            releasable = len(await self._releasable(pool.id))
-            return decide(replace(picture, releasable=releasable), rules)
-        if verdict.reasons and rules.budget_per_month is not None and picture.unit is None:
-            unit = await self._price(pool, rules)
-            verdict = decide(replace(picture, unit=unit), rules)
-        return verdict
-
-    async def _picture(self, pool: Pool, upkeep: Upkeep) -> Picture:
-        now_ms = self._now()
-        occupancy = await self._pools.occupancy(pool.id)
-        recent = await self._history.buckets(
-            pool.id, Resolution.MINUTE, start_ms=now_ms - RECENT_MS, end_ms=now_ms + 1
-        )
-        hours = await self._history.buckets(
-            pool.id,
-            Resolution.HOUR,
-            start_ms=(now_ms - WEEK_MS - 24 * HOUR_MS) // HOUR_MS * HOUR_MS,
-            end_ms=now_ms + 1,
-        )
-        grew = await self._last(upkeep, "grow")
-        shrank = await self._last(upkeep, "shrink")
-        resting = [
-            each
-            for each in await self._releasing.open(pool.id)
-            if each.state is ReleaseState.RESTING and each.origin.startswith("dec_")
-        ]
-        return Picture(
-            now_ms=now_ms,
-            attached=occupancy.attached,
-            leased=occupancy.leased,
-            quarantined=occupancy.resting,
-            resting=len(resting),
-            on_order=await self._purchases.on_order(pool.id),
-            releasable=occupancy.free,
-            recent=joined(recent.values()),
-            hours=hours,
-            least=pool.settings.min_size or 0,
-            most=pool.settings.max_size,
-            spending=upkeep.spending,
-            grew_ms=_when_applied(grew),
-            shrank_ms=_when_applied(shrank),
-        )
-
-    async def _price(self, pool: Pool, rules: ScalingRules) -> Decimal | None:
-        """What the first number in stock costs in its first month; None: nobody says."""
-        vendor = rules.vendor or pool.settings.vendor or ""
-        try:
-            offers = await self._shops.get(vendor).search(rules.wanted, limit=1)
-        except StoreUnavailable:
-            raise
-        except DniError:
-            return None
-        price = offers[0].price if offers else None
-        if price is None or price.currency != rules.wanted.currency:
-            return None  # the budget is in the currency of the wishes
-        return price.monthly + price.upfront
 
     async def _go_on(self, decision_id: str) -> None:
         kept = await self._ledger.read(decision_id)
@@ -295,7 +233,7 @@ class Scaling:
         decision = kept.record
         upkeep = await self._upkeep.read(decision.pool_id, month=month_of(self._now()))
         if not decision.numbers:
-            idle = await self._releasable(decision.pool_id)
+            idle = await self._judge.releasable(decision.pool_id)
             decision = replace(decision, numbers=tuple(idle[: decision.release]))
             kept = await self._write(decision, kept, look_at_ms=self._now())
         rest_s = 0 if upkeep.rules is None else upkeep.rules.rest_s
@@ -313,18 +251,6 @@ class Scaling:
                 continue
         await self._write(replace(decision, state=DecisionState.APPLIED), kept, look_at_ms=None)
 
-    async def _releasable(self, pool_id: str) -> list[str]:
-        """Numbers that were bought by an order and lie free now. O(numbers)."""
-        found, cursor = [], "0"
-        while True:
-            rows, cursor = await self._pools.inventory(pool_id, cursor=cursor, limit=_SCAN)
-            for row in rows:
-                bought = row.facts and "purchase_id" in orjson.loads(row.facts)
-                if bought and not row.state and row.deadline_ms is None:
-                    found.append(row.number)
-            if cursor == "0":
-                return sorted(set(found), reverse=True)
-
     async def _answer(self, decision_id: str, state: DecisionState) -> Decision:
         kept = await self._kept(decision_id)
         if kept.record.state is not DecisionState.PROPOSED:
@@ -340,11 +266,6 @@ class Scaling:
             message = "There is no decision with this id."
             raise DecisionUnknown(message)
         return kept
-
-    async def _last(self, upkeep: Upkeep, kind: str) -> Decision | None:
-        decision_id = upkeep.latest.get(kind)
-        kept = None if decision_id is None else await self._ledger.read(decision_id)
-        return None if kept is None else kept.record
 
     async def _in_vain(self, before: Decision, now_ms: int) -> bool:
         """Whether the last order brought nothing, within the hour: another would bring no more."""
@@ -404,12 +325,6 @@ def _decision(pool_id: str, verdict: Verdict, rules: ScalingRules, now_ms: int) 
         release=verdict.release,
         reasons=tuple(verdict.reasons),
     )
-
-
-def _when_applied(decision: Decision | None) -> int | None:
-    if decision is None or decision.state not in {DecisionState.APPLIED, DecisionState.APPROVED}:
-        return None
-    return decision.created_ms
 
 
 def _refused_lately(before: Decision, verdict: Verdict, now_ms: int) -> bool:
