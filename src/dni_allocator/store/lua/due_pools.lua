@@ -15,6 +15,8 @@ local id = type(told) == "string" and string.match(told, "run_id:(%x+)")
 if id then
   local known = redis.call("HGET", server, "id")
   if known ~= id then
+    -- Also when the server's memory is full (lib/full): a write that changes nothing comes first.
+    redis.call("HDEL", server, "")
     redis.call("HSET", server, "id", id, "since", known and now_text or "0")
   end
 end
