@@ -114,13 +114,13 @@ class Multiplexed:
         return reply
 
     def _error(self, reply: hiredis.ReplyError, pipe: "_Pipe") -> Exception:
-        if str(reply).startswith("READONLY"):
+        error = refusal(str(reply))
+        if isinstance(error, Refused) and error.word == "READONLY":
             # A failover: this server is a replica now. Dialling again finds the primary.
             # Not of one that never was a primary: that is a wrong address.
             if self._demoted is not None and pipe.reads > 1 and not pipe.lost:
                 self._demoted()
             pipe.end("the server became a replica")
-        error = refusal(str(reply))
         if not isinstance(error, (NoScript, Redirected)):
             self._failures[("refused",)] += 1
         return error

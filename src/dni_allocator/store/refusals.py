@@ -1,5 +1,8 @@
 """What an error reply of the server means for us."""
 
+import re
+from typing import Final
+
 from dni_allocator.domain.errors import DniError, ScriptContractError, StoreUnavailable
 from dni_allocator.store.scripts import NoScript
 
@@ -8,6 +11,10 @@ _PASSING = (
     "BUSY", "NOAUTH", "WRONGPASS", "NOPERM",
 )  # fmt: skip
 """Errors that pass by themselves or by an operator's hand: not our bug, hence 503."""
+
+
+_WITHIN_A_SCRIPT: Final = re.compile(r"(?:ERR )?Error running script .*?: -(?P<told>[A-Z]+ .*)")
+"""How Redis 6.2 wraps an error that a command met inside of a script; later ones do not."""
 
 
 class Refused(StoreUnavailable):
@@ -41,7 +48,8 @@ def refusal(message: str) -> DniError | NoScript | Redirected:
     `NoScript`: send the source. `Redirected`: ask another node. `Refused`: try again later.
     Anything else is a bug of ours: `ScriptContractError`.
     """
-    word = message.partition(" ")[0]
+    within = _WITHIN_A_SCRIPT.match(message)
+    word = (message if within is None else within["told"]).partition(" ")[0]
     if word == "NOSCRIPT":
         return NoScript()
     if word in {"MOVED", "ASK"}:
