@@ -49,7 +49,8 @@ class Line:
             self._admit()
         await self.hang_up()
         try:
-            connection = self._make()
+            # Held before it is connected: a dialling that is given up leaves nothing open.
+            connection = self._held = self._make()
             # Without annotations in redis-py.
             await connection.connect()  # type: ignore[no-untyped-call]
         except (*AWAY, *CLOSED_UNDER_IT) as error:
@@ -60,7 +61,6 @@ class Line:
         if self._address not in (None, address):
             self._took_over()
         self._address = address
-        self._held = connection
         writer = connection._writer  # noqa: SLF001 - see above
         if writer is None:
             message = "The store closed the connection at once."
