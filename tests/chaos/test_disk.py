@@ -62,6 +62,8 @@ async def test_writes_are_refused_while_the_disk_is_full_and_taken_when_it_is_fr
             "/heartbeat", {"key": site.key, "visitor_id": "before-0", "page_id": "page"}
         )
         ready = await service.http.get("/readyz")
+        with await asyncio.to_thread(EmbeddedServer.start, server.socket_path.parents[1]) as beside:
+            assert not beside.owned, "as the doctor attaches"
         with redis.Redis.from_url(server.url) as store:
             told = {name: str(value) for name, value in store.info("persistence").items()}
         metrics = (await service.admin("GET", "/metrics")).text

@@ -296,8 +296,9 @@ def _wait_for_answer(
             ):
                 return None
             try:
-                # INFO is answered while data are loaded, PING is not.
-                client.ping()
+                # INFO is answered while data are loaded, a read is not. PING neither while the disk
+                # is full, though all that only reads is.
+                client.exists("dni")
                 return int(client.info("server")["process_id"])
             except redis.exceptions.BusyLoadingError:
                 deadline = time.monotonic() + _START_TIMEOUT_S
