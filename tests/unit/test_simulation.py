@@ -170,8 +170,8 @@ def test_recorded_arrivals_are_run_as_recorded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("", "none"), ("when\n", "none"), ("1\nlater\n", "line 2"), ("1,x\n", "line 1"),
-     ("nan\n1\n", "none"), ("1\n1e999\n", "line 2"), ("-5\n", "line 1")],
+    [("", "none"), ("when\n", "none"), ("1\nlater\n", "Line 2"), ("1,x\n", "Line 1"),
+     ("nan\n1\n", "none"), ("1\n1e999\n", "Line 2"), ("-5\n", "Line 1")],
 )  # fmt: skip
 def test_a_bad_record_is_refused(tmp_path: Path, text: str, told: str) -> None:
     """With the line; nothing of what stands there."""

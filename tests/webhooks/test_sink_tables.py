@@ -178,7 +178,8 @@ async def test_the_documented_queries_run(postgresql_url: str) -> None:
             happening("call.qualified", at_s=6, **told),
         ],
     )
-    leases, calls = re.findall(r"```sql\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
+    section = DOCUMENT.read_text("utf-8").split("\n## Questions one can ask\n")[1].split("\n## ")[0]
+    leases, calls = re.findall(r"```sql\n(.*?)```", section, re.DOTALL)
 
     with made.connect() as connection:
         ended = connection.exec_driver_sql(leases.replace("%", "%%")).all()

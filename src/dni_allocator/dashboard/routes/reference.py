@@ -3,6 +3,7 @@
 Open unless `DNI_DOCS` closes it: it tells what the repository tells (ADR 40).
 """
 
+import asyncio
 from typing import cast
 
 import orjson
@@ -17,23 +18,24 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
 @router.get("/docs")
-def reference(request: Request) -> Response:
-    """Every operation and every shape on one page; drawn once for a process.
+async def reference(request: Request) -> Response:
+    """Every operation and every shape on one page; drawn once for a process, in a thread.
 
-    Not a coroutine, as below: to gather the description takes a second, in a thread.
+    To gather the description takes a second, and visitors must not wait for that.
     """
     app = cast("FastAPI", request.app)
     drawn: str | None = getattr(app.state, "reference", None)
     if drawn is None:
-        drawn = text_of(request, "reference.html", reference=Reference.of(app.openapi()))
-        app.state.reference = drawn
+        drawn = app.state.reference = await asyncio.to_thread(
+            lambda: text_of(request, "reference.html", reference=Reference.of(app.openapi()))
+        )
     return HTMLResponse(drawn)
 
 
 @router.get("/openapi.json")
-def description(request: Request) -> Response:
-    """The description itself, written once: for anybody who asks it would be a lot to write."""
+async def description(request: Request) -> Response:
+    """The description itself, written once as above: to write it for each who asks is a lot."""
     app = cast("FastAPI", request.app)
     if app.state.description is None:
-        app.state.description = orjson.dumps(app.openapi())
+        app.state.description = await asyncio.to_thread(lambda: orjson.dumps(app.openapi()))
     return Response(app.state.description, media_type="application/json")
