@@ -54,8 +54,9 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(
         default=None,
         description="`redis://`, `rediss://`, `unix://`, "
-        "`redis+sentinel://host:port[,host:port]/name[/db]`, `redis+cluster://host:port`, "
-        "`rediss+cluster://host:port`; else an embedded Valkey is started",
+        "`redis+sentinel://host:port[,host:port]/name[/db]`, "
+        "`redis+cluster://host:port[,host:port]`, `rediss+cluster://…`; "
+        "else an embedded Valkey is started",
     )
     redis_timeout_s: Annotated[float, Field(gt=0, le=60)] = Field(
         default=1.0,

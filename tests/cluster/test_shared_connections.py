@@ -8,11 +8,11 @@ from contextlib import contextmanager
 import pytest
 from redis.crc import key_slot
 
-from dni_allocator.domain.errors import StoreUnavailable
+from dni_allocator.domain.errors import ConfigurationError, StoreUnavailable
 from dni_allocator.store.connection import Connection
 from dni_allocator.store.scripts import NoScript, Value, load
 from tests.cluster.test_every_feature import on_every_shard
-from tests.support.cluster import Cluster, Node, atomically
+from tests.support.cluster import LOOPBACK, Cluster, Node, atomically, free_ports
 from tests.support.rig import fictional
 from tests.support.service import serving
 from tests.support.waiting import wait_until, wait_until_async
@@ -201,6 +201,31 @@ async def test_each_node_is_asked_with_the_addresss_user(
     finally:
         for node in valkey_cluster.nodes:
             node.ask("ACL", "DELUSER", "dni")
+
+
+async def test_a_first_node_that_is_down_does_not_matter(
+    cluster_url: str, valkey_cluster: Cluster
+) -> None:
+    """The next one of the address is asked, with the same user."""
+    (dead,) = free_ports(1)
+    for node in valkey_cluster.nodes:
+        node.ask("ACL", "SETUSER", "dni", "on", ">secret", "~*", "+@all")
+    try:
+        address = cluster_url.removeprefix("redis+cluster://")
+        url = f"redis+cluster://dni:secret@{LOOPBACK}:{dead},{address}"
+        async with Connection(url) as connection:
+            assert await connection.pipelined("SET", "key", "kept", "PX", 60_000) == b"OK"
+            assert await connection.execute("GET", "key") == b"kept"
+    finally:
+        for node in valkey_cluster.nodes:
+            node.ask("ACL", "DELUSER", "dni")
+
+
+@pytest.mark.parametrize("hosts", ["host:1,", "host:1,:2", "host:1,other:no"])
+async def test_an_address_of_nodes_that_cannot_be_read(hosts: str) -> None:
+    """Is refused at the start, without a word of it: it may hold a password."""
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        Connection(f"redis+cluster://{hosts}")
 
 
 async def test_a_primary_without_enough_replicas_is_a_503(

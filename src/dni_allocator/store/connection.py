@@ -11,6 +11,7 @@ from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
@@ -43,6 +44,8 @@ _PASSING = (
 _OF_ALL = frozenset({"INFO", "CONFIG"})
 """Commands without a key that ask what each primary of a cluster says."""
 
+_USUAL_PORT = 6379
+
 _MOST_OF_A_NODE = 1_000
 """Connections to one node of a cluster. redis-py has no pool there in which a call waits its turn:
 beyond this it fails at once."""
@@ -57,8 +60,8 @@ class Connection:
     `admit` is asked before that one is dialled, and raises `StoreUnavailable` to refuse.
 
     `url`: `redis://`, `rediss://`, `unix://`, `redis+sentinel://host:port,host:port/name[/db]`,
-    `redis+cluster://host:port`, `rediss+cluster://host:port`. Nothing is dialled before the first
-    command.
+    `redis+cluster://host:port,host:port`, `rediss+cluster://…`: of these nodes one is enough to
+    find all others. Nothing is dialled before the first command.
     """
 
     def __init__(
@@ -201,9 +204,12 @@ def _client(url: str, *, timeout_s: float, most_connections: int) -> Redis | Red
     retry = Retry(NoBackoff(), 1)
     parts = urlsplit(url)
     if parts.scheme in {"redis+cluster", "rediss+cluster"}:
-        plain = urlunsplit(parts._replace(scheme=parts.scheme.removesuffix("+cluster")))
+        credentials, at, hosts = parts.netloc.rpartition("@")
+        first, *others = hosts.split(",")
+        scheme = parts.scheme.removesuffix("+cluster")
         return RedisCluster.from_url(
-            plain,
+            urlunsplit(parts._replace(scheme=scheme, netloc=credentials + at + first)),
+            startup_nodes=[_node(each) for each in others],
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
             max_connections=_MOST_OF_A_NODE,
@@ -226,6 +232,15 @@ def _client(url: str, *, timeout_s: float, most_connections: int) -> Redis | Red
         retry=retry,
     )
     return Redis.from_pool(pool)
+
+
+def _node(address: str) -> ClusterNode:
+    """A node to ask for the others; the client sets its connections up as those of the first."""
+    parts = urlsplit(f"//{address}")
+    if parts.hostname is None:
+        message = "an address without a host"
+        raise ValueError(message)
+    return ClusterNode(parts.hostname, parts.port or _USUAL_PORT)
 
 
 def _sentinel_client(url: str, *, timeout_s: float, retry: Retry) -> Redis:
