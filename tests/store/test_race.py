@@ -11,6 +11,7 @@ import redis.asyncio
 from dni_allocator.domain.errors import StoreUnavailable
 from dni_allocator.domain.lease import Leased, Original
 from dni_allocator.store.connection import Connection
+from tests.chaos.proxy import proxied, to_socket
 from tests.support.rig import Rig, fictional
 from tests.support.waiting import wait_until_async
 
@@ -79,65 +80,29 @@ async def test_one_visitor_racing_with_themselves_gets_one_number(
     assert [event["t"] for event in await rig.events(pool)] == ["number.assigned"]
 
 
-class LosingProxy:
-    """Passes bytes between clients and the server, but loses replies: it cuts the line instead."""
-
-    def __init__(self, socket_path: str) -> None:
-        self._socket_path = socket_path
-        self.lost = 0
-        self.every = 0
-        self._seen = 0
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one client until a side, or chance, ends it."""
-        server_reader, server_writer = await asyncio.open_unix_connection(self._socket_path)
-        upward = asyncio.create_task(self._pump(reader, server_writer))
-        try:
-            while reply := await server_reader.read(65_536):
-                self._seen += 1
-                if self.every and self._seen % self.every == 0:
-                    self.lost += 1
-                    break
-                writer.write(reply)
-                await writer.drain()
-        finally:
-            writer.close()
-            server_writer.close()
-            await upward
-
-    @staticmethod
-    async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while chunk := await reader.read(65_536):
-                writer.write(chunk)
-                await writer.drain()
-        except OSError:
-            return
-
-
 async def test_lost_replies_leak_no_number(rig: Rig, redis_url: str) -> None:
     """A script whose reply is lost has run; sent again it changes nothing, so nothing leaks."""
     pool = await rig.pool(10)
-    proxy = LosingProxy(redis_url.removeprefix("unix://"))
-    async with await asyncio.start_server(proxy.serve, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        async with Connection(f"redis://127.0.0.1:{port}", timeout_s=5) as connection:
-            losing = Rig(connection.execute, rig.clock)
-            await losing.assign(pool, "ann")
-            proxy.every = 5
-            for _ in range(15):
-                for visitor in ("ann", "bob", "cyd"):
+    async with (
+        proxied(to_socket(redis_url.removeprefix("unix://"))) as proxy,
+        Connection(proxy.url, timeout_s=5) as connection,
+    ):
+        losing = Rig(connection.execute, rig.clock)
+        await losing.assign(pool, "ann")
+        for turn in range(15):
+            proxy.lose_reply(after=turn % 3)
+            for visitor in ("ann", "bob", "cyd"):
 
-                    async def taken(visitor: str = visitor) -> bool:
-                        try:
-                            await losing.assign(pool, visitor)
-                        except StoreUnavailable:
-                            return False
-                        return True
+                async def taken(visitor: str = visitor) -> bool:
+                    try:
+                        await losing.assign(pool, visitor)
+                    except StoreUnavailable:
+                        return False
+                    return True
 
-                    await wait_until_async(taken, what="an answer")
+                await wait_until_async(taken, what="an answer")
 
-    assert proxy.lost > 3
+    assert proxy.lost == 15
     assert (await rig.pools.occupancy(pool.id)).leased == 3
     assert len(await rig.events(pool)) == 3
 
