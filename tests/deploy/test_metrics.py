@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -12,11 +13,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dni_allocator.metrics import Metrics, OutboxGauges
 from dni_allocator.services.measuring import server_gauges
+from dni_allocator.store.connection import Connection
 from dni_allocator.store.embedded import EmbeddedServer
+from dni_allocator.store.endpoints import Endpoints
 from tests.http.test_bad_input import assert_problem
 from tests.support import promtool
+from tests.support.buying import Market
 from tests.support.rig import fictional
 from tests.support.service import ADMIN_KEY, Service, serving
+from tests.support.vendors.standin import Vendor
 
 ROOT: Final = Path(__file__).parents[2]
 DASHBOARD: Final = ROOT / "deploy" / "grafana" / "dashboard.json"
@@ -86,6 +91,47 @@ async def test_no_metric_names_a_number_or_a_visitor(service: Service) -> None:
     assert "ann-of-the-test" not in text
     assert ONE.removeprefix("+") not in text
     assert site.key not in text
+
+
+async def test_endpoints_that_failed_are_told_from_those_switched_off(service: Service) -> None:
+    """Who switched one off knows of it; the alert is for those that did it by themselves."""
+    made = [
+        (await service.admin("POST", "/webhooks", {"url": f"https://{name}.example/"})).json()
+        for name in ("well", "off", "gone", "failing")
+    ]
+    path = f"/webhooks/{made[1]['id']}"
+    assert (await service.admin("PATCH", path, {"state": "disabled"})).is_success
+    async with Connection(service.redis_url) as connection:
+        endpoints = Endpoints(connection.execute, shards=4)
+        for told in made[2:]:
+            seen = await endpoints.get(told["id"])
+            reason = seen.url.removeprefix("https://").partition(".")[0]
+            failed = replace(seen, state="disabled", disabled_reason=reason)
+            await endpoints.replace(seen, failed)
+
+    samples = await _scraped(service)
+
+    states = ("active", "disabled", "failed")
+    found = [_of(samples, "dni_webhook_endpoints", state=state) for state in states]
+    assert found == [1, 1, 2]
+
+
+async def test_what_a_pool_spent_and_how_much_that_is_of_its_budget(service: Service) -> None:
+    """Two numbers at a dollar a month, of five."""
+    market = Market(service, Vendor())
+    site = await service.pool()
+    await market.until_closed(
+        await market.order(site.pool_id, vendor="sandbox", quantity=2, area_code="480")
+    )
+    rules = {"vendor": "sandbox", "area_code": "602", "budget_per_month": "5.00"}
+    path = f"/pools/{site.pool_id}/autoscale"
+    assert (await service.admin("PUT", path, rules)).is_success
+
+    samples = await _scraped(service)
+
+    of_pool = {"pool": site.pool_id}
+    assert _of(samples, "dni_pool_budget_used_ratio", **of_pool) == 0.4
+    assert _of(samples, "dni_pool_spent_this_month", currency="USD", **of_pool) == 2
 
 
 async def test_a_scrape_tells_that_the_store_is_away(store: EmbeddedServer) -> None:
